@@ -1,0 +1,1 @@
+//! Threads and policy of a recording.

@@ -1,0 +1,1 @@
+//! Streaming TDMS logs.

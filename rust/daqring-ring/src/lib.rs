@@ -1,0 +1,1 @@
+//! Bounded rings of values and of slots.
