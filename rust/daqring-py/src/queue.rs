@@ -1,8 +1,13 @@
-//! Placeholder until the part lands.
+//! Queues for Python threads.
 
 use pyo3::prelude::*;
 
+mod arguments;
+mod fifo;
+mod waiting;
+
 /// Adds this part's classes and functions to the native module.
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    waiting::watch_forks(module)?;
+    fifo::register(module)
 }
