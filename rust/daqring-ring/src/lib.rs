@@ -1,1 +1,29 @@
-//! Bounded rings of values and of slots.
+//! Bounded rings between threads, and the waiting that goes with them.
+//!
+//! | module | what travels | producers | consumers |
+//! |---|---|---|---|
+//! | [`slots`] | blocks of bytes in place: reserve, fill, commit; acquire, read, release | one, or several sharing | one or several |
+//!
+//! Every ring is bounded, closes from either side with the rest drainable, and
+//! waits by a [`WaitStrategy`]: spin, adaptive or park. Parking costs the other
+//! side nothing while nobody sleeps: see [`EventCount`] and [`Barrier`].
+//!
+//! The reasons for every memory ordering are in the crate's `DESIGN.md`.
+
+mod arena;
+mod barrier;
+mod counters;
+mod event;
+mod free_list;
+mod header;
+pub mod slots;
+mod sync;
+mod wait;
+
+pub use arena::ArenaError;
+pub use barrier::Barrier;
+pub use counters::Counters;
+pub use event::EventCount;
+pub use header::{BlockHeader, BlockMeta};
+pub use slots::{Policy, SlotOptions, slot_ring, slot_ring_with};
+pub use wait::{WaitStrategy, Waiter};

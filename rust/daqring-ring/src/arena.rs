@@ -1,0 +1,207 @@
+//! One aligned piece of memory for all slots of a ring.
+
+use std::fmt;
+use std::ptr::NonNull;
+
+/// Every slot starts on a multiple of this: a page, and what direct I/O asks for.
+pub(crate) const ALIGN: usize = 4096;
+
+/// Why a ring of slots could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ArenaError {
+    /// No slots, or slots of no bytes.
+    Empty,
+    /// More slots or bytes than can be addressed.
+    TooLarge {
+        /// Bytes asked for per slot.
+        slot_bytes: usize,
+        /// Slots asked for.
+        slots: usize,
+    },
+    /// The system has not that much memory to give.
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for ArenaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(
+                f,
+                "a ring needs at least one slot of at least one byte; ask for more than zero"
+            ),
+            Self::TooLarge { slot_bytes, slots } => write!(
+                f,
+                "{slots} slots of {slot_bytes} bytes are more than can be addressed; \
+                 ask for fewer or smaller slots"
+            ),
+            Self::OutOfMemory { bytes } => write!(
+                f,
+                "the system refused {bytes} bytes for the ring's slots; \
+                 ask for fewer or smaller slots, or free some memory"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ArenaError {}
+
+/// Zeroed memory for `slots` slots, each on a boundary of [`ALIGN`].
+pub(crate) struct Arena {
+    base: NonNull<u8>,
+    bytes: usize,
+    stride: usize,
+}
+
+// SAFETY: the arena only holds the memory; who may touch which slot is decided
+// by the ring.
+unsafe impl Send for Arena {}
+// SAFETY: as above.
+unsafe impl Sync for Arena {}
+
+impl Arena {
+    pub(crate) fn new(slot_bytes: usize, slots: usize, prefault: bool) -> Result<Self, ArenaError> {
+        if slot_bytes == 0 || slots == 0 {
+            return Err(ArenaError::Empty);
+        }
+        let too_large = ArenaError::TooLarge { slot_bytes, slots };
+        let stride = slot_bytes
+            .checked_next_multiple_of(ALIGN)
+            .ok_or(too_large)?;
+        let bytes = stride
+            .checked_mul(slots)
+            .filter(|&bytes| bytes <= isize::MAX as usize - 2 * ALIGN)
+            .ok_or(too_large)?;
+        let arena = Self {
+            base: memory::take(bytes).ok_or(ArenaError::OutOfMemory { bytes })?,
+            bytes,
+            stride,
+        };
+        if prefault {
+            for page in (0..bytes).step_by(ALIGN) {
+                // SAFETY: `page` is inside the memory just taken, which nobody
+                // else knows yet. Volatile, or the write of zero to zeroed
+                // memory could be left out.
+                unsafe { arena.base.add(page).write_volatile(0) };
+            }
+        }
+        Ok(arena)
+    }
+
+    pub(crate) fn slot(&self, slot: u32) -> NonNull<u8> {
+        let offset = slot as usize * self.stride;
+        assert!(offset < self.bytes, "slot {slot} is outside of the arena");
+        // SAFETY: just checked.
+        unsafe { self.base.add(offset) }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: taken with the same size in `new`, and given back once.
+        unsafe { memory::give(self.base, self.bytes) };
+    }
+}
+
+/// Pages from the system: zeroed when first touched, not before.
+#[cfg(all(target_os = "linux", not(daqring_portable), not(loom)))]
+mod memory {
+    use std::ptr::{NonNull, null_mut};
+
+    /// Where the saving in page-table walks is worth having.
+    const HUGE_FROM: usize = 4 << 20;
+
+    pub(super) fn take(bytes: usize) -> Option<NonNull<u8>> {
+        // SAFETY: a fresh private mapping, at a place of the kernel's choice.
+        let base = unsafe {
+            libc::mmap(
+                null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return None;
+        }
+        if bytes >= HUGE_FROM {
+            // A wish, so its failure does not matter.
+            // SAFETY: exactly the mapping that was made above.
+            unsafe { libc::madvise(base, bytes, libc::MADV_HUGEPAGE) };
+        }
+        NonNull::new(base.cast())
+    }
+
+    /// # Safety
+    /// `base` and `bytes` must be those of one `take`, given back once.
+    pub(super) unsafe fn give(base: NonNull<u8>, bytes: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { libc::munmap(base.as_ptr().cast(), bytes) };
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(daqring_portable), not(loom))))]
+mod memory {
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::ptr::NonNull;
+
+    pub(super) fn take(bytes: usize) -> Option<NonNull<u8>> {
+        let layout = Layout::from_size_align(bytes, super::ALIGN).ok()?;
+        // SAFETY: `bytes` is not zero: neither slots nor their sizes are.
+        NonNull::new(unsafe { alloc_zeroed(layout) })
+    }
+
+    /// # Safety
+    /// `base` and `bytes` must be those of one `take`, given back once.
+    pub(super) unsafe fn give(base: NonNull<u8>, bytes: usize) {
+        // SAFETY: the caller's promise, and `take` built the same layout.
+        unsafe {
+            dealloc(
+                base.as_ptr(),
+                Layout::from_size_align_unchecked(bytes, super::ALIGN),
+            );
+        };
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_aligned_zeroed_and_apart() {
+        for prefault in [false, true] {
+            let arena = Arena::new(5000, 3, prefault).unwrap();
+            let at = |slot| arena.slot(slot).as_ptr() as usize;
+            assert_eq!(at(0) % ALIGN, 0);
+            assert_eq!(at(1) - at(0), 8192);
+            assert_eq!(at(2) - at(1), 8192);
+            // SAFETY: nobody else has this arena.
+            let bytes = unsafe { std::slice::from_raw_parts(arena.slot(2).as_ptr(), 8192) };
+            assert!(bytes.iter().all(|&byte| byte == 0));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_an_error() {
+        assert_eq!(Arena::new(0, 1, false).err(), Some(ArenaError::Empty));
+        assert_eq!(Arena::new(1, 0, false).err(), Some(ArenaError::Empty));
+        let too_large = |slot_bytes, slots| {
+            matches!(
+                Arena::new(slot_bytes, slots, false),
+                Err(ArenaError::TooLarge { .. })
+            )
+        };
+        assert!(too_large(usize::MAX, 1));
+        assert!(too_large(4096, usize::MAX / 4096));
+        assert!(matches!(
+            Arena::new(1 << 20, 1 << 40, false),
+            Err(ArenaError::OutOfMemory { .. })
+        ));
+    }
+}

@@ -1,0 +1,181 @@
+//! Waiting for a ring: spin, then yield, then park.
+
+use std::time::{Duration, Instant};
+
+use crate::event::EventCount;
+use crate::sync::{spin_loop, yield_now};
+
+/// What a handle does while its ring is full or empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WaitStrategy {
+    /// Spin, giving up the core now and then, and never park. The lowest
+    /// latency at any pace, for a whole core.
+    Spin,
+    /// Spin for as long as recent waits lasted if they were short, otherwise
+    /// hardly at all, then park.
+    #[default]
+    Adaptive,
+    /// Spin for about a microsecond and park.
+    Park,
+}
+
+/// Checks without a clock before anything else. A `spin_loop` takes 10 to 40 ns,
+/// so this is 1 to 3 us: longer than a partner on another core takes to answer.
+const HOT_CHECKS: u32 = 64;
+/// Checks between two looks at the clock, after each of which the core is yielded.
+const WARM_CHECKS: u32 = 16;
+/// Waits shorter than this are worth a spin of their full length.
+const LONGEST_SPIN: Duration = Duration::from_micros(250);
+/// What a park and a wake-up cost together: spinning for that long at most
+/// doubles the cost of a wait that then parks after all.
+const SHORTEST_SPIN: Duration = Duration::from_micros(10);
+
+/// One thread's way of waiting, with what it has learned about its waits.
+#[derive(Clone, Debug)]
+pub struct Waiter {
+    strategy: WaitStrategy,
+    /// The recent length of a wait that outlasted the hot checks.
+    usual: Duration,
+}
+
+impl Waiter {
+    /// A waiter that has learned nothing yet.
+    pub fn new(strategy: WaitStrategy) -> Self {
+        Self {
+            strategy,
+            usual: Duration::ZERO,
+        }
+    }
+
+    /// The strategy it was made with.
+    pub fn strategy(&self) -> WaitStrategy {
+        self.strategy
+    }
+
+    /// Waits until `check` gives a value, which it returns, or until the
+    /// deadline has passed: `None`.
+    ///
+    /// `check` is called often and must neither wait nor panic. Whoever makes it
+    /// succeed must notify `event` afterwards.
+    pub fn wait<R>(
+        &mut self,
+        event: &EventCount,
+        deadline: Option<Instant>,
+        mut check: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        if !cfg!(loom) {
+            for _ in 0..HOT_CHECKS {
+                if let Some(value) = check() {
+                    return Some(value);
+                }
+                spin_loop();
+            }
+        }
+        self.wait_longer(event, deadline, check)
+    }
+
+    #[cold]
+    fn wait_longer<R>(
+        &mut self,
+        event: &EventCount,
+        deadline: Option<Instant>,
+        mut check: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        if cfg!(loom) {
+            return event.sleep(deadline, check);
+        }
+        if self.strategy == WaitStrategy::Park {
+            // One chance for a partner that shares our core.
+            yield_now();
+            return event.sleep(deadline, check);
+        }
+        let start = Instant::now();
+        let budget = self.budget();
+        loop {
+            for _ in 0..WARM_CHECKS {
+                if let Some(value) = check() {
+                    self.learn(start.elapsed());
+                    return Some(value);
+                }
+                spin_loop();
+            }
+            yield_now();
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return check();
+            }
+            if budget.is_some_and(|budget| now - start > budget) {
+                break;
+            }
+        }
+        let value = event.sleep(deadline, check);
+        self.learn(start.elapsed());
+        value
+    }
+
+    /// How long to spin; `None` for ever.
+    fn budget(&self) -> Option<Duration> {
+        match self.strategy {
+            WaitStrategy::Spin => None,
+            WaitStrategy::Park => Some(Duration::ZERO),
+            WaitStrategy::Adaptive if self.usual <= LONGEST_SPIN => {
+                Some((self.usual * 2).max(SHORTEST_SPIN))
+            }
+            WaitStrategy::Adaptive => Some(SHORTEST_SPIN),
+        }
+    }
+
+    fn learn(&mut self, waited: Duration) {
+        // A moving average over about four waits. One very long wait (the
+        // stream paused) must not drown what the pace was before.
+        let waited = waited.min(LONGEST_SPIN * 4);
+        self.usual = (self.usual * 3 + waited) / 4;
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spins_as_long_as_recent_waits_if_these_were_short() {
+        let mut waiter = Waiter::new(WaitStrategy::Adaptive);
+        assert_eq!(waiter.budget(), Some(SHORTEST_SPIN));
+        for _ in 0..32 {
+            waiter.learn(Duration::from_micros(100));
+        }
+        assert!(waiter.budget().unwrap() >= Duration::from_micros(150));
+        for _ in 0..32 {
+            waiter.learn(Duration::from_millis(1));
+        }
+        assert_eq!(waiter.budget(), Some(SHORTEST_SPIN));
+    }
+
+    #[test]
+    fn one_pause_of_the_stream_is_soon_forgotten() {
+        let mut waiter = Waiter::new(WaitStrategy::Adaptive);
+        for _ in 0..32 {
+            waiter.learn(Duration::from_micros(100));
+        }
+        waiter.learn(Duration::from_secs(60));
+        for _ in 0..4 {
+            waiter.learn(Duration::from_micros(100));
+        }
+        assert!(waiter.budget().unwrap() > Duration::from_micros(100));
+    }
+
+    #[test]
+    fn a_deadline_ends_the_wait_under_every_strategy() {
+        for strategy in [
+            WaitStrategy::Spin,
+            WaitStrategy::Adaptive,
+            WaitStrategy::Park,
+        ] {
+            let event = EventCount::new();
+            let deadline = Instant::now() + Duration::from_millis(5);
+            let got: Option<()> = Waiter::new(strategy).wait(&event, Some(deadline), || None);
+            assert_eq!(got, None);
+            assert!(Instant::now() >= deadline);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Run under ThreadSanitizer.
+
+fn main() {}
