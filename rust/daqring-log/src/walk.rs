@@ -1,0 +1,134 @@
+//! From segment to segment through a file, in bounded memory.
+
+use crate::error::LogError;
+use crate::segment::{LEAD_IN, LeadIn, UNFINISHED, toc};
+use crate::source::Source;
+
+/// A segment as it lies in the file.
+pub(crate) struct Walked<'a> {
+    pub(crate) offset: u64,
+    pub(crate) lead_in: LeadIn,
+    pub(crate) lead_in_bytes: [u8; LEAD_IN],
+    pub(crate) metadata: &'a [u8],
+    /// Where its raw data begin.
+    pub(crate) data_at: u64,
+    /// Where it ends by its own words, or the file's end if it does not say.
+    pub(crate) end: u64,
+    /// It does not say where it ends, or the file ends before.
+    pub(crate) unfinished: bool,
+}
+
+impl Walked<'_> {
+    pub(crate) fn big_endian(&self) -> bool {
+        self.lead_in.toc & toc::BIG_ENDIAN != 0
+    }
+}
+
+/// What lies where the next segment should begin.
+pub(crate) enum Step<'a> {
+    Segment(Walked<'a>),
+    /// The file ends here.
+    End,
+    /// The file ends inside the header of the segment that begins here.
+    CutOff,
+}
+
+/// Reads headers through a window that is large where segments are small.
+pub(crate) struct Walker<'s> {
+    source: &'s dyn Source,
+    length: u64,
+    at: u64,
+    window: Vec<u8>,
+    window_at: u64,
+    want: usize,
+}
+
+const SMALL: u64 = 32 << 10;
+const LARGE_WINDOW: usize = 256 << 10;
+const SMALL_WINDOW: usize = 4096;
+
+impl<'s> Walker<'s> {
+    pub(crate) fn new(source: &'s dyn Source, length: u64) -> Walker<'s> {
+        Walker {
+            source,
+            length,
+            at: 0,
+            window: Vec::new(),
+            window_at: 0,
+            want: SMALL_WINDOW,
+        }
+    }
+
+    /// Where the next segment begins.
+    pub(crate) fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Goes on at another place.
+    pub(crate) fn seek(&mut self, offset: u64) {
+        self.at = offset;
+    }
+
+    /// Makes `[at, at + count)` part of the window; the caller has checked that the file is that long.
+    fn fill(&mut self, at: u64, count: usize) -> Result<usize, LogError> {
+        let inside = at
+            .checked_sub(self.window_at)
+            .filter(|skip| skip + count as u64 <= self.window.len() as u64);
+        if let Some(skip) = inside {
+            return Ok(skip as usize);
+        }
+        let rest = self.length - at;
+        let size = (self.want.max(count) as u64).min(rest) as usize;
+        self.window.resize(size, 0);
+        self.window_at = at;
+        if let Err(error) = self.source.read_exact_at(&mut self.window, at) {
+            self.window.clear();
+            return Err(LogError::format(at, format!("reading failed: {error}")));
+        }
+        Ok(0)
+    }
+
+    /// The next segment. An error leaves the position where it is. A segment that is cut off inside its data is given
+    /// as unfinished.
+    pub(crate) fn next(&mut self) -> Result<Step<'_>, LogError> {
+        let offset = self.at;
+        let rest = self.length.saturating_sub(offset);
+        if rest == 0 {
+            return Ok(Step::End);
+        }
+        if rest < LEAD_IN as u64 {
+            return Ok(Step::CutOff);
+        }
+        let skip = self.fill(offset, LEAD_IN)?;
+        let mut lead_in_bytes = [0; LEAD_IN];
+        lead_in_bytes.copy_from_slice(&self.window[skip..skip + LEAD_IN]);
+        let lead_in = LeadIn::parse(&lead_in_bytes, offset)?;
+        let body = rest - LEAD_IN as u64;
+        if lead_in.raw > body {
+            return Ok(Step::CutOff);
+        }
+        let unfinished = lead_in.next == UNFINISHED || lead_in.next > body;
+        let end = match unfinished {
+            true => self.length,
+            false => offset + LEAD_IN as u64 + lead_in.next,
+        };
+        let header = LEAD_IN as u64 + lead_in.raw;
+        let header_length = usize::try_from(header)
+            .map_err(|_| LogError::format(offset, "the metadata are larger than the memory"))?;
+        self.want = match end - offset < SMALL {
+            true => LARGE_WINDOW,
+            false => header_length.next_multiple_of(SMALL_WINDOW),
+        };
+        let skip = self.fill(offset, header_length)?;
+        self.at = end;
+        Ok(Step::Segment(Walked {
+            offset,
+            lead_in,
+            lead_in_bytes,
+            metadata: &self.window[skip + LEAD_IN..skip + header_length],
+            data_at: offset + header,
+            end,
+            unfinished,
+        }))
+    }
+}
