@@ -2,6 +2,8 @@
 //!
 //! | module | what travels | producers | consumers |
 //! |---|---|---|---|
+//! | [`spsc`] | values | one | one |
+//! | [`mpmc`] | values | several | several |
 //! | [`slots`] | blocks of bytes in place: reserve, fill, commit; acquire, read, release | one, or several sharing | one or several |
 //!
 //! Every ring is bounded, closes from either side with the rest drainable, and
@@ -13,16 +15,20 @@
 mod arena;
 mod barrier;
 mod counters;
+mod errors;
 mod event;
 mod free_list;
 mod header;
+pub mod mpmc;
 pub mod slots;
+pub mod spsc;
 mod sync;
 mod wait;
 
 pub use arena::ArenaError;
 pub use barrier::Barrier;
 pub use counters::Counters;
+pub use errors::{PopError, PushError};
 pub use event::EventCount;
 pub use header::{BlockHeader, BlockMeta};
 pub use slots::{Policy, SlotOptions, slot_ring, slot_ring_with};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::event::EventCount;
-use crate::sync::{spin_loop, yield_now};
+use crate::sync::{AtomicU64, Ordering, spin_loop, yield_now};
 
 /// What a handle does while its ring is full or empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,22 @@ impl Waiter {
         Self {
             strategy,
             usual: Duration::ZERO,
+        }
+    }
+
+    /// For a handle that several threads use: what they learned is kept in `pace`.
+    pub(crate) fn at_pace(strategy: WaitStrategy, pace: &AtomicU64) -> Self {
+        Self {
+            strategy,
+            usual: Duration::from_nanos(pace.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Leaves to others what was learned.
+    pub(crate) fn remember(&self, pace: &AtomicU64) {
+        let usual = self.usual.as_nanos() as u64;
+        if pace.load(Ordering::Relaxed) != usual {
+            pace.store(usual, Ordering::Relaxed);
         }
     }
 
@@ -130,6 +146,28 @@ impl Waiter {
         // stream paused) must not drown what the pace was before.
         let waited = waited.min(LONGEST_SPIN * 4);
         self.usual = (self.usual * 3 + waited) / 4;
+    }
+}
+
+/// For the short time in which another thread finishes what it has begun: spins
+/// a little longer each time, then gives up the core each time.
+#[derive(Default)]
+pub(crate) struct Backoff {
+    step: u32,
+}
+
+impl Backoff {
+    const SPIN_STEPS: u32 = 5;
+
+    pub(crate) fn wait(&mut self) {
+        if self.step < Self::SPIN_STEPS && !cfg!(loom) {
+            for _ in 0..1 << self.step {
+                spin_loop();
+            }
+            self.step += 1;
+        } else {
+            yield_now();
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use crate::event::EventCount;
 use crate::free_list::FreeList;
 use crate::header::{BlockHeader, BlockMeta};
 use crate::sync::{
-    Arc, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, Padded, UnsafeCell, lock, spin_loop,
-    yield_now,
+    Arc, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, Padded, UnsafeCell, lock,
 };
+use crate::wait::Backoff;
 
 use super::consumer::AcquireError;
 use super::{Policy, SlotOptions};
@@ -328,17 +328,12 @@ impl Shared {
 
     /// Takes the oldest block.
     pub(super) fn take(&self) -> Result<Taken, AcquireError> {
-        let mut spins = 0;
+        let mut backoff = Backoff::default();
         loop {
             let head = self.head.load(Ordering::Acquire);
             if head & DROPPING != 0 {
                 // A few instructions of the producer's, if it is running.
-                spins += 1;
-                if spins % 32 == 0 || cfg!(loom) {
-                    yield_now();
-                } else {
-                    spin_loop();
-                }
+                backoff.wait();
                 continue;
             }
             let position = head / ONE_POSITION;
