@@ -1,8 +1,156 @@
-//! Placeholder until the part lands.
+//! The simulated driver's control functions, as `daqring.sim` calls them.
 
+use nidaqmx_sim::control::{self, ClockMode, ConfigError, Signal};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use std::sync::Arc;
 
-/// Adds this part's classes and functions to the native module.
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+fn refused(error: ConfigError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+/// The names of the product types that can be simulated.
+#[pyfunction]
+fn sim_products() -> Vec<&'static str> {
+    control::products()
+}
+
+/// Replaces all devices by pairs of name and product type.
+#[pyfunction]
+fn sim_configure(py: Python<'_>, devices: Vec<(String, String)>) -> PyResult<()> {
+    py.detach(|| control::configure(&devices)).map_err(refused)
+}
+
+/// The devices as pairs of name and product type.
+#[pyfunction]
+fn sim_devices() -> Vec<(String, String)> {
+    control::devices()
+}
+
+/// Clears every task and takes back every setting.
+#[pyfunction]
+fn sim_reset(py: Python<'_>) {
+    py.detach(control::reset);
+}
+
+/// Clears every task.
+#[pyfunction]
+fn sim_clear_all(py: Python<'_>) {
+    py.detach(control::clear_all);
+}
+
+/// Chooses how time moves: "real" (with a speed), "stepped" or "unthrottled".
+#[pyfunction]
+fn sim_set_clock(kind: &str, speed: f64) -> PyResult<()> {
+    let mode = match kind {
+        "real" => ClockMode::Real { speed },
+        "stepped" => ClockMode::Stepped,
+        "unthrottled" => ClockMode::Unthrottled,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "There is no clock {other:?}: choose \"real\", \"stepped\" or \"unthrottled\"."
+            )));
+        }
+    };
+    control::set_clock(mode).map_err(refused)
+}
+
+/// How time moves: the kind and the speed.
+#[pyfunction]
+fn sim_clock() -> (&'static str, f64) {
+    match control::clock() {
+        ClockMode::Real { speed } => ("real", speed),
+        ClockMode::Stepped => ("stepped", 0.0),
+        ClockMode::Unthrottled => ("unthrottled", 0.0),
+    }
+}
+
+/// Moves a stepped clock; gives the simulated seconds since it was chosen.
+#[pyfunction]
+fn sim_step(py: Python<'_>, seconds: f64) -> PyResult<f64> {
+    py.detach(|| control::step(seconds)).map_err(refused)
+}
+
+/// Chooses a signal for a channel, a device or (name None) all others.
+#[pyfunction]
+#[pyo3(signature = (name, kind, value=0.0, codes=None))]
+fn sim_set_signal(
+    name: Option<&str>,
+    kind: &str,
+    value: f64,
+    codes: Option<Vec<i32>>,
+) -> PyResult<()> {
+    let signal = match kind {
+        "sine" => Signal::Sine,
+        "pattern" => Signal::Pattern,
+        "constant" => Signal::Constant(value),
+        "playback" => Signal::Playback(Arc::new(codes.unwrap_or_default())),
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "There is no signal {other:?}: choose \"sine\", \"pattern\", a number of volts, or \
+                 an array of codes."
+            )));
+        }
+    };
+    control::set_signal(name, signal).map_err(refused)
+}
+
+/// The accounts of all runs, oldest first.
+#[pyfunction]
+fn sim_ledgers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    py.detach(control::ledgers)
+        .into_iter()
+        .map(|ledger| {
+            let entry = PyDict::new(py);
+            entry.set_item("task", ledger.task)?;
+            entry.set_item("run", ledger.run)?;
+            entry.set_item("channels", ledger.channels)?;
+            entry.set_item("produced", ledger.produced)?;
+            entry.set_item("delivered", ledger.delivered)?;
+            entry.set_item("overwritten", ledger.overwritten)?;
+            entry.set_item("in_buffer", ledger.in_buffer)?;
+            entry.set_item("buffer_size", ledger.buffer_size)?;
+            entry.set_item("reads", ledger.reads)?;
+            entry.set_item("errors", ledger.errors)?;
+            entry.set_item("running", ledger.running)?;
+            Ok(entry)
+        })
+        .collect()
+}
+
+/// The checkable pattern of a channel as the bytes of int16 numbers.
+#[pyfunction]
+fn sim_pattern(
+    py: Python<'_>,
+    channel: u32,
+    first: u64,
+    count: usize,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let mut codes = vec![0i16; count];
+    py.detach(|| control::fill_pattern(channel, first, &mut codes));
+    PyBytes::new_with(py, count * 2, |bytes| {
+        for (place, code) in bytes.chunks_exact_mut(2).zip(&codes) {
+            place.copy_from_slice(&code.to_ne_bytes());
+        }
+        Ok(())
+    })
+}
+
+/// Adds this part's functions to the native module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // Naming one exported function keeps all of them in this library.
+    std::hint::black_box(nidaqmx_sim::abi::link());
+    module.add_function(wrap_pyfunction!(sim_products, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_configure, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_devices, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_reset, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_clear_all, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_set_clock, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_clock, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_step, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_set_signal, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_ledgers, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_pattern, module)?)?;
     Ok(())
 }

@@ -1,1 +1,39 @@
 //! A simulated DAQmx C library.
+//!
+//! The exported functions (see [`abi`]) are those of NI's driver, so that the unmodified `nidaqmx`
+//! package, or a C program, runs on simulated devices. They are thin shells over private functions;
+//! [`control`] is what a test uses to choose devices, move time and read the ledger.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `abi` | the exported shells |
+//! | `driver` | what outlives a task: devices, reservations, clock, signals, ledgers |
+//! | `task`, `run` | settings and states of a task; one acquisition with its buffer |
+//! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
+//! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
+//! | `product`, `device` | product types and devices |
+//! | `attribute`, `attribute_table`, `names`, `error` | the C interface's attributes, lists and errors |
+//!
+//! Locks are taken in the order: list of tasks, a task, reservations (or clock, or signals). No lock
+//! is held while samples are generated or while another thread is waited for.
+
+pub mod abi;
+mod attribute;
+mod attribute_table;
+mod channel;
+mod clock;
+pub mod control;
+mod counter;
+mod create;
+mod device;
+mod driver;
+mod error;
+mod names;
+mod plan;
+mod product;
+mod read;
+mod run;
+mod scaling;
+mod signal;
+mod task;
+mod timing;

@@ -1,0 +1,43 @@
+"""Run nidaqmx without hardware and without NI's driver.
+
+    import daqring.sim
+    daqring.sim.install()               # before or after nidaqmx is first used
+    import nidaqmx                      # unmodified
+
+The simulated DAQmx library is part of daqring's native module: nothing else has to be built or
+found. ``python -m daqring.sim script.py`` runs a program on it without changing the program.
+"""
+
+from daqring.sim._control import (
+    Ledger,
+    clock,
+    configure,
+    devices,
+    ledger,
+    ledgers,
+    pattern,
+    products,
+    reset,
+    signal,
+    step,
+)
+from daqring.sim._install import install, installed, is_installed, library_path, uninstall
+
+__all__ = [
+    "Ledger",
+    "clock",
+    "configure",
+    "devices",
+    "install",
+    "installed",
+    "is_installed",
+    "ledger",
+    "ledgers",
+    "library_path",
+    "pattern",
+    "products",
+    "reset",
+    "signal",
+    "step",
+    "uninstall",
+]

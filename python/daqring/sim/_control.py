@@ -1,0 +1,211 @@
+"""Devices, time, signals and ledgers of the simulated driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daqring import _native
+
+__all__ = [
+    "Ledger",
+    "clock",
+    "configure",
+    "devices",
+    "ledger",
+    "ledgers",
+    "pattern",
+    "products",
+    "reset",
+    "signal",
+    "step",
+]
+
+Devices = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[str]
+"""Devices as a mapping or pairs of name and product type, or as ``"Dev1=PCIe-6363"``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The account of one run of a task, from its start to its stop. In samples per channel.
+
+    At any moment ``produced == delivered + overwritten + in_buffer``. A sample that was read twice
+    (by means of the read offset) counts as delivered once.
+    """
+
+    task: str
+    """The task's name."""
+    run: int
+    """Which run of the task this is, from 1 on."""
+    channels: int
+    """Channels of the task."""
+    produced: int
+    """Samples that the device acquired."""
+    delivered: int
+    """Samples that reads handed over."""
+    overwritten: int
+    """Samples that were overwritten in the driver's buffer before any read took them."""
+    in_buffer: int
+    """Unread samples that the buffer holds, or held when the run ended."""
+    buffer_size: int
+    """Size of the driver's buffer."""
+    reads: int
+    """Calls of read functions."""
+    errors: int
+    """How many of them failed."""
+    running: bool
+    """Whether the run still goes on."""
+
+
+def products() -> list[str]:
+    """The names of the product types that can be simulated, like ``"PCIe-6363"``."""
+    return _native.sim_products()
+
+
+def configure(devices: Devices) -> None:
+    """Replaces all simulated devices.
+
+    Args:
+        devices: names and product types: ``{"Dev1": "PXIe-6396"}``, ``[("Dev1", "PXIe-6396")]`` or
+            ``["Dev1=PXIe-6396"]``. A product type alone (``["PXIe-6396", "USB-6003"]``) becomes
+            Dev1, Dev2 and so on.
+
+    Raises:
+        ValueError: where a product type is not known or a name cannot be used.
+
+    Tasks that exist are aborted.
+    """
+    _native.sim_configure(_pairs(devices))
+
+
+def _pairs(devices: Devices) -> list[tuple[str, str]]:
+    if isinstance(devices, str):
+        devices = [devices]
+    if isinstance(devices, Mapping):
+        return [(str(name), str(product)) for name, product in devices.items()]
+    pairs = []
+    for number, device in enumerate(devices, 1):
+        if isinstance(device, str):
+            name, equals, product = device.partition("=")
+            pairs.append((name.strip(), product.strip()) if equals else (f"Dev{number}", device))
+        else:
+            name, product = device
+            pairs.append((str(name), str(product)))
+    return pairs
+
+
+def devices() -> dict[str, str]:
+    """The simulated devices: name and product type."""
+    return dict(_native.sim_devices())
+
+
+def clock(kind: str | None = None, speed: float = 1.0) -> str:
+    """Chooses, or tells, how simulated time moves. It holds for tasks that start from now on.
+
+    Args:
+        kind: ``"real"``: with the computer's clock, ``speed`` times as fast. ``"stepped"``: only
+            when :func:`step` moves it; reads wait until then, and their timeouts count in simulated
+            time. ``"unthrottled"``: just as far as reads need; nothing overflows and no read waits.
+            None only tells.
+        speed: simulated seconds per second, for ``"real"``.
+
+    Returns:
+        The kind of clock that is chosen now.
+
+    Raises:
+        ValueError: for another kind, or a speed that is not greater than zero.
+    """
+    if kind is not None:
+        _native.sim_set_clock(kind, float(speed))
+    return _native.sim_clock()[0]
+
+
+def step(seconds: float) -> float:
+    """Moves a stepped clock and wakes every read whose samples have come.
+
+    Returns:
+        Simulated seconds since the stepped clock was chosen.
+
+    Raises:
+        ValueError: where the clock is not stepped, or for a negative step.
+    """
+    return _native.sim_step(float(seconds))
+
+
+def signal(channel: str | None, kind: str | float | npt.ArrayLike) -> None:
+    """Chooses what a channel measures. It holds for tasks that start from now on.
+
+    Args:
+        channel: a physical channel (``"Dev1/ai0"``), a device (``"Dev1"``), or None for every
+            channel without a signal of its own.
+        kind: ``"sine"``: over the channel's minimum and maximum, five degrees further per channel,
+            with noise of 3 % of full scale; one period is 1440 samples. ``"pattern"``: see
+            :func:`pattern`. A number: that many volts all the time. An array of integers: these
+            codes of the converter, again and again.
+
+    Raises:
+        ValueError: where the channel, device or kind does not exist.
+    """
+    if isinstance(kind, str):
+        _native.sim_set_signal(channel, kind)
+    elif np.ndim(kind) == 0:
+        _native.sim_set_signal(channel, "constant", float(kind))  # type: ignore[arg-type]
+    else:
+        codes = np.asarray(kind)
+        if codes.ndim != 1 or codes.size == 0 or not np.issubdtype(codes.dtype, np.integer):
+            raise ValueError("A signal to play back has to be a list of one or more integer codes.")
+        _native.sim_set_signal(channel, "playback", 0.0, codes.astype(np.int64).tolist())
+
+
+def pattern(channel: int, first: int, count: int) -> npt.NDArray[np.int16]:
+    """The checkable pattern: the codes that a channel with this signal delivers.
+
+    ``code = (i + salt(channel, i >> 12)) & 0xFFFF`` as int16, where i is the sample's index since
+    the start of the task and channel the number of the physical channel. The salt is, in 64-bit
+    wrapping arithmetic, ``x = block * 0x9E3779B97F4A7C15 ^ (channel + 1) * 0xD1B54A32D192ED03;
+    x ^= x >> 32; x *= 0xD6E8FEB86659FD93; x ^= x >> 32; x & 0xFFFF``. A lost, doubled, swapped or
+    shifted stretch of samples of any length shows. Where the converter has more than 16 bits, the
+    pattern stands in the uppermost 16.
+
+    Args:
+        channel: number of the physical channel on its device.
+        first: index of the first sample.
+        count: how many samples.
+
+    Returns:
+        int16 array of shape (count,).
+    """
+    codes: npt.NDArray[np.int16] = np.frombuffer(
+        _native.sim_pattern(channel, first, count), dtype=np.int16
+    ).copy()
+    return codes
+
+
+def ledgers() -> list[Ledger]:
+    """The accounts of all runs: those of cleared tasks first, in the order of their end."""
+    return [Ledger(**entry) for entry in _native.sim_ledgers()]
+
+
+def ledger(task: Any) -> Ledger:
+    """The account of the latest run of a task.
+
+    Args:
+        task: a ``nidaqmx.Task`` or a task's name. The account is kept after the task was closed.
+
+    Raises:
+        KeyError: where no task of this name was started.
+    """
+    name = task if isinstance(task, str) else str(getattr(task, "_saved_name", None) or task.name)
+    for entry in reversed(ledgers()):
+        if entry.task == name:
+            return entry
+    raise KeyError(f"no task named {name!r} was started on the simulated driver")
+
+
+def reset() -> None:
+    """Clears every task and takes every setting back: devices, clock, signals, ledgers."""
+    _native.sim_reset()

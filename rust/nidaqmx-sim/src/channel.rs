@@ -1,0 +1,318 @@
+//! Virtual channels: a name, a physical channel, and the attributes it was created with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::attribute::{self, Object, Value};
+use crate::device::{Device, Physical};
+use crate::error::{Error, Result, code};
+use crate::plan::Source;
+use crate::product::{AnalogInput, Differential, bus, terminal};
+use crate::scaling::{Polynomial, device_polynomial, invert};
+use crate::signal::{Generator, Signal};
+
+/// Channel types.
+pub(crate) mod channel_type {
+    pub(crate) const ANALOG_INPUT: i32 = 10100;
+}
+
+/// Numbers of attributes that the code speaks of.
+pub(crate) mod id {
+    pub(crate) const CHAN_TYPE: u32 = 0x187F;
+    pub(crate) const CHAN_DESCR: u32 = 0x1926;
+    pub(crate) const CHAN_IS_GLOBAL: u32 = 0x2304;
+    pub(crate) const PHYSICAL_CHAN_NAME: u32 = 0x18F5;
+    pub(crate) const AI_MEAS_TYPE: u32 = 0x695;
+    pub(crate) const AI_MAX: u32 = 0x17DD;
+    pub(crate) const AI_MIN: u32 = 0x17DE;
+    pub(crate) const AI_CUSTOM_SCALE_NAME: u32 = 0x17E0;
+    pub(crate) const AI_TERM_CFG: u32 = 0x1097;
+    pub(crate) const AI_RNG_HIGH: u32 = 0x1815;
+    pub(crate) const AI_RNG_LOW: u32 = 0x1816;
+    pub(crate) const AI_RESOLUTION: u32 = 0x1765;
+    pub(crate) const AI_RESOLUTION_UNITS: u32 = 0x1764;
+    pub(crate) const AI_RAW_SAMP_SIZE: u32 = 0x22DA;
+    pub(crate) const AI_RAW_SAMP_JUSTIFICATION: u32 = 0x50;
+    pub(crate) const AI_DEV_SCALING_COEFF: u32 = 0x1930;
+    pub(crate) const AI_COUPLING: u32 = 0x64;
+    pub(crate) const AI_DATA_XFER_MECH: u32 = 0x1821;
+    pub(crate) const AI_VOLTAGE_UNITS: u32 = 0x1094;
+    pub(crate) const AI_GAIN: u32 = 0x1818;
+    pub(crate) const AI_IS_TEDS: u32 = 0x2983;
+    pub(crate) const AI_RAW_DATA_COMPRESSION: u32 = 0x22D8;
+}
+
+/// Units "from a custom scale".
+pub(crate) const FROM_CUSTOM_SCALE: i32 = 10065;
+
+/// A virtual channel.
+#[derive(Debug, Clone)]
+pub(crate) struct Channel {
+    pub(crate) name: String,
+    pub(crate) device: Arc<Device>,
+    pub(crate) physical: Physical,
+    /// Attributes as set; what is not here is computed or not supported.
+    attributes: BTreeMap<u32, Value>,
+    created: BTreeMap<u32, Value>,
+}
+
+impl Channel {
+    /// An analog input of a kind of measurement, with its minimum and maximum.
+    pub(crate) fn analog_input(
+        name: String,
+        device: Arc<Device>,
+        index: u32,
+        measurement: i32,
+        terminals: i32,
+        min: f64,
+        max: f64,
+    ) -> Result<Self> {
+        let ai = device
+            .product
+            .ai
+            .as_ref()
+            .ok_or_else(|| Error::new(code::INVALID_PHYS_CHAN_TYPE))?;
+        let physical = Physical::AnalogInput(index);
+        let full_name = device.full_name(physical);
+        if !ai.measurements.contains(&measurement) {
+            return Err(Error::new(code::PHYS_CHAN_MEAS_TYPE)
+                .with("Property", "DAQmx_AI_MeasType")
+                .with("Requested Value", measurement)
+                .with("Physical Channel", full_name));
+        }
+        let possible = device.terminals(index);
+        let terminals = if terminals == terminal::DEFAULT {
+            possible.first().copied().unwrap_or(terminal::RSE)
+        } else if possible.contains(&terminals) {
+            terminals
+        } else {
+            return Err(Error::value("DAQmx_AI_TermCfg", terminals)
+                .with("You Can Select", format!("{possible:?}"))
+                .with("Physical Channel", full_name));
+        };
+        if terminals == terminal::DIFF
+            && ai.differential == Differential::LowerHalf
+            && !possible.contains(&terminal::DIFF)
+        {
+            return Err(Error::value("DAQmx_AI_TermCfg", terminals));
+        }
+        let mechanism = if device.product.bus == bus::USB {
+            12590
+        } else {
+            10054
+        };
+        let created = BTreeMap::from([
+            (id::CHAN_TYPE, Value::I32(channel_type::ANALOG_INPUT)),
+            (id::CHAN_DESCR, Value::text("")),
+            (id::CHAN_IS_GLOBAL, Value::Bool(false)),
+            (id::PHYSICAL_CHAN_NAME, Value::Str(full_name)),
+            (id::AI_MEAS_TYPE, Value::I32(measurement)),
+            (id::AI_MAX, Value::F64(max)),
+            (id::AI_MIN, Value::F64(min)),
+            (id::AI_CUSTOM_SCALE_NAME, Value::text("")),
+            (id::AI_TERM_CFG, Value::I32(terminals)),
+            (id::AI_RESOLUTION, Value::F64(f64::from(ai.resolution))),
+            (id::AI_RESOLUTION_UNITS, Value::I32(10109)),
+            (id::AI_RAW_SAMP_SIZE, Value::U32(ai.raw_bits)),
+            (id::AI_RAW_SAMP_JUSTIFICATION, Value::I32(10279)),
+            (id::AI_COUPLING, Value::I32(10050)),
+            (id::AI_DATA_XFER_MECH, Value::I32(mechanism)),
+            (id::AI_IS_TEDS, Value::Bool(false)),
+            (id::AI_RAW_DATA_COMPRESSION, Value::I32(10230)),
+        ]);
+        let channel = Self {
+            name,
+            device,
+            physical,
+            attributes: created.clone(),
+            created,
+        };
+        channel.check_range()?;
+        Ok(channel)
+    }
+
+    /// Adds an attribute that belongs to the kind of channel.
+    pub(crate) fn with(mut self, id: u32, value: Value) -> Self {
+        self.created.insert(id, value.clone());
+        self.attributes.insert(id, value);
+        self
+    }
+
+    fn inputs(&self) -> Option<&AnalogInput> {
+        self.device.product.ai.as_ref()
+    }
+
+    pub(crate) fn number(&self, id: u32) -> f64 {
+        self.attributes.get(&id).map_or(0.0, Value::as_f64)
+    }
+
+    pub(crate) fn integer(&self, id: u32) -> i32 {
+        self.attributes.get(&id).map_or(0, Value::as_i32)
+    }
+
+    /// The channel's minimum and maximum in volts.
+    fn limits(&self) -> (f64, f64) {
+        (self.number(id::AI_MIN), self.number(id::AI_MAX))
+    }
+
+    fn check_range(&self) -> Result<()> {
+        let (min, max) = self.limits();
+        if min.is_nan() || max.is_nan() || min >= max {
+            return Err(Error::new(code::MIN_NOT_LESS_THAN_MAX)
+                .with("Property", "DAQmx_AI_Min")
+                .with("Corresponding Value", format!("{min:?}"))
+                .with("Property", "DAQmx_AI_Max")
+                .with("Corresponding Value", format!("{max:?}"))
+                .with("Channel Name", &self.name));
+        }
+        self.range().map(|_| ())
+    }
+
+    /// The device's range that takes the channel's minimum and maximum: its upper end.
+    fn range(&self) -> Result<f64> {
+        let ranges = self.inputs().map_or(&[][..], |ai| ai.ranges);
+        let (min, max) = self.limits();
+        let wanted = min.abs().max(max.abs());
+        if let Some(high) = self.attributes.get(&id::AI_RNG_HIGH) {
+            let high = high.as_f64();
+            if let Some(range) = ranges.iter().find(|&&range| range >= high) {
+                return Ok(*range);
+            }
+        }
+        ranges
+            .iter()
+            .copied()
+            .find(|range| *range >= wanted * (1.0 - 1e-9))
+            .ok_or_else(|| {
+                let largest = ranges.last().copied().unwrap_or(0.0);
+                let (property, value, limit) = if max.abs() >= min.abs() {
+                    ("DAQmx_AI_Max", max, ("Maximum Value", largest))
+                } else {
+                    ("DAQmx_AI_Min", min, ("Minimum Value", -largest))
+                };
+                Error::value(property, format!("{value:?}"))
+                    .with(limit.0, format!("{:?}", limit.1))
+                    .with("Channel Name", &self.name)
+            })
+    }
+
+    fn polynomial(&self) -> Result<Polynomial> {
+        let bits = self.inputs().map_or(16, |ai| ai.resolution);
+        let index = match self.physical {
+            Physical::AnalogInput(index) => index,
+            _ => 0,
+        };
+        Ok(device_polynomial(index, self.range()?, bits))
+    }
+
+    /// The value of an attribute.
+    pub(crate) fn get(&self, id: i32) -> Result<Value> {
+        let row = attribute::readable(Object::Channel, id)?;
+        if let Some(value) = self.attributes.get(&row.id) {
+            return Ok(value.clone());
+        }
+        match row.id {
+            id::AI_RNG_HIGH => Ok(Value::F64(self.range()?)),
+            id::AI_RNG_LOW => Ok(Value::F64(-self.range()?)),
+            id::AI_GAIN => {
+                let largest = self.inputs().and_then(|ai| ai.ranges.last().copied());
+                Ok(Value::F64(largest.unwrap_or(1.0) / self.range()?))
+            }
+            id::AI_DEV_SCALING_COEFF => Ok(Value::F64s(self.polynomial()?.to_vec())),
+            _ => Err(self.unsupported(row.display())),
+        }
+    }
+
+    fn unsupported(&self, property: String) -> Error {
+        Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
+            .with("Property", property)
+            .with("Channel Name", &self.name)
+    }
+
+    /// Sets an attribute.
+    pub(crate) fn set(&mut self, id: i32, value: Value) -> Result<()> {
+        let row = attribute::writable(Object::Channel, id)?;
+        let computed = matches!(row.id, id::AI_RNG_HIGH | id::AI_RNG_LOW);
+        if !self.attributes.contains_key(&row.id) && !computed {
+            return Err(self.unsupported(row.display()));
+        }
+        match row.id {
+            id::PHYSICAL_CHAN_NAME => return Err(self.unsupported(row.display())),
+            id::AI_TERM_CFG => {
+                let Physical::AnalogInput(index) = self.physical else {
+                    return Err(self.unsupported(row.display()));
+                };
+                let possible = self.device.terminals(index);
+                if !possible.contains(&value.as_i32()) {
+                    return Err(Error::value("DAQmx_AI_TermCfg", value.as_i32())
+                        .with("You Can Select", format!("{possible:?}"))
+                        .with("Channel Name", &self.name));
+                }
+            }
+            id::AI_COUPLING => {
+                let ac = self.inputs().is_some_and(|ai| ai.dynamic_signals);
+                if value.as_i32() != 10050 && !(ac && value.as_i32() == 10045) {
+                    return Err(Error::value("DAQmx_AI_Coupling", value.as_i32())
+                        .with("Channel Name", &self.name));
+                }
+            }
+            _ => {}
+        }
+        if let Value::F64(number) = value
+            && !number.is_finite()
+        {
+            return Err(Error::value(&row.display(), format!("{number:?}")));
+        }
+        // Minimum and maximum may be set one after the other: they are checked when the task is.
+        self.attributes.insert(row.id, value);
+        Ok(())
+    }
+
+    /// Resets an attribute to what the channel was created with.
+    pub(crate) fn reset(&mut self, id: i32) -> Result<()> {
+        let row = attribute::resettable(Object::Channel, id)?;
+        match self.created.get(&row.id) {
+            Some(value) => {
+                self.attributes.insert(row.id, value.clone());
+            }
+            None if matches!(row.id, id::AI_RNG_HIGH | id::AI_RNG_LOW) => {
+                self.attributes.remove(&row.id);
+            }
+            None => return Err(self.unsupported(row.display())),
+        }
+        Ok(())
+    }
+
+    /// What the channel delivers in a run.
+    pub(crate) fn source(&self, signal: &Signal) -> Result<Source> {
+        self.check_range()?;
+        let ai = self
+            .inputs()
+            .ok_or_else(|| Error::new(code::INVALID_PHYS_CHAN_TYPE))?;
+        let Physical::AnalogInput(index) = self.physical else {
+            return Err(Error::new(code::INVALID_PHYS_CHAN_TYPE));
+        };
+        let polynomial = self.polynomial()?;
+        let bits = ai.resolution;
+        let generator = match signal {
+            Signal::Pattern => Generator::Pattern {
+                channel: index,
+                shift: bits.saturating_sub(16),
+            },
+            Signal::Constant(volts) => Generator::Constant(invert(&polynomial, *volts, bits)),
+            Signal::Playback(codes) => Generator::Playback(Arc::clone(codes)),
+            Signal::Sine => {
+                let (min, max) = self.limits();
+                let low = f64::from(invert(&polynomial, min, bits));
+                let high = f64::from(invert(&polynomial, max, bits));
+                Generator::sine(index, low, high, (high - low) / 2.0 * 0.03, bits)
+            }
+        };
+        Ok(Source {
+            generator,
+            polynomial,
+            bits,
+            raw_bits: ai.raw_bits,
+        })
+    }
+}

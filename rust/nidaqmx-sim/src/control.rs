@@ -1,0 +1,184 @@
+//! What a test or a program that knows it runs on the simulator can do: choose devices, move the
+//! clock, choose signals, read the ledger.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::driver::{self, driver};
+use crate::product::PRODUCTS;
+
+pub use crate::clock::ClockMode;
+pub use crate::run::Ledger;
+pub use crate::signal::{PATTERN_BLOCK, SINE_PERIOD, Signal, fill_pattern, salt};
+
+/// Why the simulator could not be configured as asked. `Display` says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The names of the product types that can be simulated.
+#[must_use]
+pub fn products() -> Vec<&'static str> {
+    PRODUCTS.iter().map(|product| product.name).collect()
+}
+
+/// Replaces all devices. Tasks that exist keep the devices they were made with, and are aborted.
+///
+/// # Errors
+/// Where a product type is not known, or a name is empty, holds `/`, `,` or `:`, or comes twice.
+pub fn configure(devices: &[(String, String)]) -> Result<(), ConfigError> {
+    let mut made = Vec::new();
+    for (name, product) in devices {
+        if name.trim().is_empty() || name.contains(['/', ',', ':']) {
+            return Err(ConfigError(format!(
+                "{name:?} cannot be the name of a device: use letters, digits and underscores."
+            )));
+        }
+        let device = driver::device(name.trim(), product).ok_or_else(|| {
+            ConfigError(format!(
+                "There is no product type {product:?} to simulate; there are: {}.",
+                products().join(", ")
+            ))
+        })?;
+        if made
+            .iter()
+            .any(|known: &Arc<crate::device::Device>| known.name.eq_ignore_ascii_case(&device.name))
+        {
+            return Err(ConfigError(format!(
+                "Two devices are named {name:?}: give each a name of its own."
+            )));
+        }
+        made.push(Arc::new(device));
+    }
+    abort_all();
+    driver().set_devices(made);
+    Ok(())
+}
+
+/// The devices as pairs of name and product type.
+#[must_use]
+pub fn devices() -> Vec<(String, String)> {
+    driver()
+        .devices()
+        .iter()
+        .map(|device| (device.name.clone(), device.product.name.to_owned()))
+        .collect()
+}
+
+fn abort_all() {
+    for task in driver().tasks() {
+        task.abort(crate::error::code::RUNTIME_ABORTED_ROUTING);
+    }
+}
+
+/// Back to the beginning: every task is cleared, devices, clock and signals are the defaults, the
+/// ledgers of past tasks are forgotten.
+pub fn reset() {
+    clear_all();
+    let driver = driver();
+    driver.set_devices(driver::default_devices());
+    driver.set_clock(ClockMode::Real { speed: 1.0 });
+    driver.reset_signals();
+    driver.forget_archive();
+}
+
+/// Clears every task; calls that wait in one fail.
+pub fn clear_all() {
+    for task in driver().tasks() {
+        // Another thread may have cleared it in the meantime.
+        let _ = driver().clear_task(task.handle);
+    }
+}
+
+/// Chooses how time moves, for tasks that start from now on.
+///
+/// # Errors
+/// Where the speed is not a number greater than zero.
+pub fn set_clock(mode: ClockMode) -> Result<(), ConfigError> {
+    if let ClockMode::Real { speed } = mode
+        && !(speed > 0.0 && speed.is_finite())
+    {
+        return Err(ConfigError(format!(
+            "The clock's speed has to be a number greater than zero, not {speed}."
+        )));
+    }
+    driver().set_clock(mode);
+    Ok(())
+}
+
+/// How time moves for tasks that start now.
+#[must_use]
+pub fn clock() -> ClockMode {
+    driver().clock().mode()
+}
+
+/// Moves a stepped clock and wakes every reader whose samples have come. Gives the time since the
+/// clock was chosen, in seconds.
+///
+/// # Errors
+/// Where the clock is not stepped, or the step is negative or not a number.
+pub fn step(seconds: f64) -> Result<f64, ConfigError> {
+    if !(seconds >= 0.0 && seconds.is_finite()) {
+        return Err(ConfigError(format!(
+            "A step has to be zero seconds or more, not {seconds}."
+        )));
+    }
+    let now = driver()
+        .clock()
+        .step((seconds * 1e9).round() as u64)
+        .ok_or_else(|| {
+            ConfigError(
+                "Only a stepped clock can be stepped: choose it before the task starts.".to_owned(),
+            )
+        })?;
+    for task in driver().tasks() {
+        task.wake();
+    }
+    Ok(now as f64 / 1e9)
+}
+
+/// Chooses the signal of a channel (`Dev1/ai0`), of a device (`Dev1`), or of all that have none of
+/// their own. It holds for tasks that start from now on.
+///
+/// # Errors
+/// Where the device or the channel does not exist.
+pub fn set_signal(name: Option<&str>, signal: Signal) -> Result<(), ConfigError> {
+    if let Some(name) = name {
+        let known = if name.contains('/') {
+            driver().physical(name).map(|_| ())
+        } else {
+            driver().device(name).map(|_| ())
+        };
+        known.map_err(|_| {
+            ConfigError(format!(
+                "{name:?} is neither a device nor a channel of the simulator."
+            ))
+        })?;
+    }
+    driver().set_signal(name, signal);
+    Ok(())
+}
+
+/// The accounts of all runs, oldest first: those of cleared tasks, then those of tasks that exist.
+#[must_use]
+pub fn ledgers() -> Vec<Ledger> {
+    let mut ledgers = driver().archived();
+    ledgers.extend(driver().tasks().iter().filter_map(|task| task.ledger()));
+    ledgers
+}
+
+/// The account of the latest run of a task of this name.
+#[must_use]
+pub fn ledger(task: &str) -> Option<Ledger> {
+    ledgers()
+        .into_iter()
+        .rev()
+        .find(|ledger| ledger.task == task)
+}

@@ -1,0 +1,319 @@
+//! A device: a product type under a name, and the physical channels it has.
+
+use crate::attribute::{self, Object, Value};
+use crate::error::{Error, Result, code};
+use crate::product::{Differential, Product, category, terminal};
+
+/// One simulated device.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    pub(crate) name: String,
+    pub(crate) product: &'static Product,
+    pub(crate) serial: u32,
+    /// The chassis that a module sits in, and its slot.
+    pub(crate) chassis: Option<(String, u32)>,
+    /// The modules of a chassis.
+    pub(crate) modules: Vec<String>,
+}
+
+/// A physical channel of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Physical {
+    AnalogInput(u32),
+    Port(u32),
+    Line(u32, u32),
+    Counter(u32),
+}
+
+impl Device {
+    /// The physical channel of a name without the device's part, like `ai3` or `port0/line7`.
+    pub(crate) fn physical(&self, channel: &str) -> Option<Physical> {
+        let channel = channel.to_ascii_lowercase();
+        let number = |text: &str| -> Option<u32> {
+            (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+                .then(|| text.parse().ok())?
+        };
+        if let Some(index) = channel.strip_prefix("ai").and_then(number) {
+            let inputs = self.product.ai.as_ref()?;
+            return (index < inputs.channels).then_some(Physical::AnalogInput(index));
+        }
+        if let Some(index) = channel.strip_prefix("ctr").and_then(number) {
+            let counters = self.product.counters?;
+            return (index < counters.count).then_some(Physical::Counter(index));
+        }
+        let port = channel.strip_prefix("port")?;
+        let (port, line) = match port.split_once('/') {
+            Some((port, line)) => (
+                number(port)?,
+                Some(line.strip_prefix("line").and_then(number)?),
+            ),
+            None => (number(port)?, None),
+        };
+        let width = self.product.ports.get(port as usize)?.width;
+        match line {
+            None => Some(Physical::Port(port)),
+            Some(line) => (line < width).then_some(Physical::Line(port, line)),
+        }
+    }
+
+    /// The full name of a physical channel as the driver writes it.
+    pub(crate) fn full_name(&self, physical: Physical) -> String {
+        match physical {
+            Physical::AnalogInput(index) => format!("{}/ai{index}", self.name),
+            Physical::Port(port) => format!("{}/port{port}", self.name),
+            Physical::Line(port, line) => format!("{}/port{port}/line{line}", self.name),
+            Physical::Counter(index) => format!("{}/ctr{index}", self.name),
+        }
+    }
+
+    /// The terminal configurations of an analog input.
+    pub(crate) fn terminals(&self, index: u32) -> Vec<i32> {
+        let Some(inputs) = &self.product.ai else {
+            return Vec::new();
+        };
+        let differential = match inputs.differential {
+            Differential::All => true,
+            Differential::LowerHalf => {
+                index % inputs.channels.min(16) < inputs.channels.min(16) / 2
+            }
+        };
+        inputs
+            .terminals
+            .iter()
+            .copied()
+            .filter(|&config| config != terminal::DIFF || differential)
+            .collect()
+    }
+
+    /// The value of a device attribute.
+    pub(crate) fn get(&self, id: i32) -> Result<Value> {
+        let row = attribute::readable(Object::Device, id)?;
+        let product = self.product;
+        let ai = product.ai.as_ref();
+        let names = |channels: Vec<Physical>| {
+            let names: Vec<_> = channels
+                .into_iter()
+                .map(|one| self.full_name(one))
+                .collect();
+            Value::Str(names.join(", "))
+        };
+        let unsupported = || {
+            Error::new(code::ATTRIBUTE_NOT_SUPPORTED)
+                .with("Property", row.display())
+                .with("Device", &self.name)
+        };
+        let counters = product.counters;
+        let usage = |has: bool| {
+            Value::I32s(if has && product.digital_trigger {
+                if product.analog_trigger {
+                    vec![12489, 12490, 12491]
+                } else {
+                    vec![12491]
+                }
+            } else {
+                Vec::new()
+            })
+        };
+        let bipolar = |ranges: &[f64]| {
+            Value::F64s(ranges.iter().flat_map(|&range| [-range, range]).collect())
+        };
+        Ok(match row.id {
+            0x631 => Value::text(product.name),
+            0x632 => Value::U32(self.serial),
+            0x22CA => Value::Bool(true),
+            0x231D => Value::U32(product.number),
+            0x231E => names(
+                (0..ai.map_or(0, |ai| ai.channels))
+                    .map(Physical::AnalogInput)
+                    .collect(),
+            ),
+            // Outputs are not simulated: a device shows none rather than some that do not work.
+            0x231F | 0x2322 | 0x2323 | 0x2325 => Value::text(""),
+            0x2320 => names(self.lines()),
+            0x2321 => names(
+                (0..product.ports.len() as u32)
+                    .map(Physical::Port)
+                    .collect(),
+            ),
+            0x2324 => names(
+                (0..counters.map_or(0, |counters| counters.count))
+                    .map(Physical::Counter)
+                    .collect(),
+            ),
+            0x2326 => Value::I32(product.bus),
+            0x29A9 => Value::I32(product.category),
+            0x2984 => Value::Bool(product.analog_trigger),
+            0x2985 => Value::Bool(product.digital_trigger),
+            0x2986 => usage(ai.is_some()),
+            0x2987 | 0x2989 | 0x298B => Value::I32s(Vec::new()),
+            0x2988 => usage(product.ports.iter().any(|port| port.timed)),
+            0x298A => Value::I32s(Vec::new()),
+            0x298C => Value::F64(ai.ok_or_else(unsupported)?.max_single_rate),
+            0x298D => Value::F64(ai.ok_or_else(unsupported)?.max_multi_rate),
+            0x298E => {
+                let ai = ai.ok_or_else(unsupported)?;
+                let slowest = ai.timebase as f64 / f64::from(u32::MAX);
+                Value::F64(if ai.min_rate > 0.0 {
+                    ai.min_rate
+                } else {
+                    slowest
+                })
+            }
+            0x298F => Value::Bool(ai.ok_or_else(unsupported)?.simultaneous),
+            0x2990 => bipolar(ai.map_or(&[], |ai| ai.ranges)),
+            0x2991 => bipolar(ai.map_or(&[], |ai| ai.current_ranges)),
+            0x2994 => Value::I32s(match ai {
+                Some(ai) if ai.dynamic_signals => vec![10045, 10050],
+                Some(_) => vec![10050],
+                None => Vec::new(),
+            }),
+            0x2996 => Value::Bool(false),
+            0x2999 => {
+                if product.di_max_rate == 0.0 {
+                    return Err(unsupported());
+                }
+                Value::F64(product.di_max_rate)
+            }
+            0x299E => Value::Bool(counters.is_some_and(|counters| counters.timed)),
+            0x299F => Value::U32(counters.ok_or_else(unsupported)?.bits),
+            0x29A0 => Value::F64(counters.ok_or_else(unsupported)?.timebase),
+            0x29B6 if product.category == category::COMPACT_DAQ_CHASSIS => {
+                Value::Str(self.modules.join(", "))
+            }
+            0x29B7 => Value::text(self.chassis.as_ref().ok_or_else(unsupported)?.0.clone()),
+            0x29B8 => Value::U32(self.chassis.as_ref().ok_or_else(unsupported)?.1),
+            0x2A40 => Value::Str(self.terminal_names().join(", ")),
+            0x2FD2 => Value::I32s(ai.map_or_else(Vec::new, |ai| ai.measurements.to_vec())),
+            0x2FD3 | 0x2FD5 => Value::I32s(Vec::new()),
+            0x2FD4 => Value::I32s(match counters {
+                Some(counters) if counters.timed => crate::counter::MEASUREMENTS.to_vec(),
+                Some(_) => vec![crate::counter::COUNT_EDGES],
+                None => Vec::new(),
+            }),
+            0x2FD6 => Value::Bool(false),
+            0x2FDC => Value::I32s(if ai.is_some() {
+                vec![10178, 10123]
+            } else {
+                Vec::new()
+            }),
+            0x3163 => Value::U32(u32::from(ai.is_some())),
+            _ => return Err(unsupported()),
+        })
+    }
+
+    fn lines(&self) -> Vec<Physical> {
+        (0u32..)
+            .zip(self.product.ports)
+            .flat_map(|(port, &ports)| (0..ports.width).map(move |line| Physical::Line(port, line)))
+            .collect()
+    }
+
+    /// The terminals that triggers and clocks can come from.
+    pub(crate) fn terminal_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let mut add = |name: String| names.push(format!("/{}/{name}", self.name));
+        let lines: u32 = self
+            .product
+            .ports
+            .iter()
+            .skip(1)
+            .map(|port| port.width)
+            .sum();
+        for number in 0..lines.min(16) {
+            add(format!("PFI{number}"));
+        }
+        if self.product.digital_trigger && self.product.category != category::USB {
+            for number in 0..8 {
+                add(format!("RTSI{number}"));
+            }
+            for number in 0..8 {
+                add(format!("PXI_Trig{number}"));
+            }
+        }
+        if self.product.analog_trigger {
+            for name in ["APFI0", "AnalogComparisonEvent"] {
+                add(name.to_owned());
+            }
+        }
+        if self.product.ai.is_some() {
+            for name in [
+                "SampleClock",
+                "StartTrigger",
+                "ReferenceTrigger",
+                "SampleClockTimebase",
+            ] {
+                add(format!("ai/{name}"));
+            }
+            for name in [
+                "10MHzRefClock",
+                "20MHzTimebase",
+                "100MHzTimebase",
+                "100kHzTimebase",
+            ] {
+                add(name.to_owned());
+            }
+        }
+        if self.product.ports.iter().any(|port| port.timed) {
+            for name in ["SampleClock", "StartTrigger", "ReferenceTrigger"] {
+                add(format!("di/{name}"));
+            }
+        }
+        for counter in 0..self.product.counters.map_or(0, |counters| counters.count) {
+            for name in ["Gate", "Source", "InternalOutput"] {
+                add(format!("Ctr{counter}{name}"));
+            }
+        }
+        names
+    }
+
+    /// The value of an attribute of a physical channel.
+    pub(crate) fn get_physical(&self, physical: Physical, id: i32) -> Result<Value> {
+        let row = attribute::readable(Object::PhysicalChannel, id)?;
+        let unsupported = || {
+            Error::new(code::ATTRIBUTE_NOT_SUPPORTED)
+                .with("Property", row.display())
+                .with("Physical Channel", self.full_name(physical))
+        };
+        let port = match physical {
+            Physical::Port(port) | Physical::Line(port, _) => {
+                self.product.ports.get(port as usize).copied()
+            }
+            _ => None,
+        };
+        Ok(match (row.id, physical) {
+            (0x2342, Physical::AnalogInput(index)) => Value::I32s(self.terminals(index)),
+            (0x2FD7, Physical::AnalogInput(_)) => {
+                let inputs = self.product.ai.as_ref().ok_or_else(unsupported)?;
+                Value::I32s(inputs.measurements.to_vec())
+            }
+            (0x29A4, _) => match physical {
+                Physical::Port(_) => Value::U32(port.ok_or_else(unsupported)?.width),
+                Physical::Line(..) => Value::U32(1),
+                _ => return Err(unsupported()),
+            },
+            (0x29A5 | 0x29A6, _) => Value::Bool(port.ok_or_else(unsupported)?.timed),
+            (0x2FE0, _) => Value::I32s(if port.ok_or_else(unsupported)?.timed {
+                vec![10178, 10123]
+            } else {
+                Vec::new()
+            }),
+            (0x2FDA, Physical::Counter(_)) => Value::I32s(match self.product.counters {
+                Some(counters) if counters.timed => crate::counter::MEASUREMENTS.to_vec(),
+                _ => vec![crate::counter::COUNT_EDGES],
+            }),
+            _ => return Err(unsupported()),
+        })
+    }
+}
+
+/// `DAQmxResetDevice`: aborts the tasks that use the device.
+pub(crate) fn reset(name: &str) -> Result<()> {
+    let driver = crate::driver::driver();
+    let device = driver.device(name)?;
+    for task in driver.tasks() {
+        if task.uses(&device.name) {
+            task.abort(code::RUNTIME_ABORTED_ROUTING);
+        }
+    }
+    Ok(())
+}

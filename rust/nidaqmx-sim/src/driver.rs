@@ -1,0 +1,305 @@
+//! The driver's own state: devices, tasks, who holds which engine, the clock and the signals.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use crate::attribute::{self, Object, Value};
+use crate::clock::{Clock, ClockMode};
+use crate::device::{Device, Physical};
+use crate::error::{Error, Result, code};
+use crate::names;
+use crate::product;
+use crate::run::Ledger;
+use crate::signal::Signal;
+use crate::task::Task;
+
+/// The version that the library reports.
+pub(crate) const VERSION: (u32, u32, u32) = (25, 5, 0);
+
+/// Ledgers of cleared tasks that are kept.
+const ARCHIVE: usize = 10_000;
+
+/// Which signal each channel has.
+#[derive(Debug, Clone)]
+pub(crate) struct Signals {
+    default: Signal,
+    by_name: HashMap<String, Signal>,
+    /// Another number after every change.
+    pub(crate) version: u64,
+}
+
+impl Signals {
+    /// The signal of a channel: its own, or its device's, or the default.
+    pub(crate) fn of(&self, device: &str, channel: &str) -> &Signal {
+        self.by_name
+            .get(&channel.to_ascii_lowercase())
+            .or_else(|| self.by_name.get(&device.to_ascii_lowercase()))
+            .unwrap_or(&self.default)
+    }
+}
+
+/// Everything that outlives a task.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    devices: RwLock<Vec<Arc<Device>>>,
+    tasks: RwLock<BTreeMap<usize, Arc<Task>>>,
+    reservations: Mutex<HashMap<String, usize>>,
+    clock: RwLock<Arc<Clock>>,
+    signals: RwLock<Arc<Signals>>,
+    archive: Mutex<Vec<Ledger>>,
+    counters: Mutex<Counters>,
+    last_channel: Mutex<String>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    handles: usize,
+    unnamed: u64,
+}
+
+/// Locks, whether or not a thread panicked while it held the lock: every private function leaves
+/// the state usable between its statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The one driver of the process.
+pub(crate) fn driver() -> &'static Driver {
+    static DRIVER: OnceLock<Driver> = OnceLock::new();
+    DRIVER.get_or_init(|| Driver {
+        devices: RwLock::new(default_devices()),
+        tasks: RwLock::default(),
+        reservations: Mutex::default(),
+        clock: RwLock::new(Arc::new(Clock::new(ClockMode::Real { speed: 1.0 }))),
+        signals: RwLock::new(Arc::new(Signals {
+            default: Signal::Sine,
+            by_name: HashMap::new(),
+            version: 0,
+        })),
+        archive: Mutex::default(),
+        counters: Mutex::default(),
+        last_channel: Mutex::default(),
+    })
+}
+
+/// The devices that there are where nobody configured any.
+pub(crate) fn default_devices() -> Vec<Arc<Device>> {
+    [
+        ("Dev1", "PCIe-6363"),
+        ("Dev2", "PXIe-6396"),
+        ("Dev3", "USB-6003"),
+    ]
+    .into_iter()
+    .filter_map(|(name, product)| device(name, product))
+    .map(Arc::new)
+    .collect()
+}
+
+/// A device of a product type; `None` where the type is not known.
+pub(crate) fn device(name: &str, product: &str) -> Option<Device> {
+    let product = product::find(product)?;
+    // A serial number that looks like one and stays the same for the same name.
+    let serial = name.bytes().fold(0x0123_4567u32, |sum, byte| {
+        sum.rotate_left(5) ^ u32::from(byte).wrapping_mul(0x9E37_79B1)
+    });
+    Some(Device {
+        name: name.to_owned(),
+        product,
+        serial: serial & 0x01FF_FFFF,
+        chassis: None,
+        modules: Vec::new(),
+    })
+}
+
+impl Driver {
+    // ---- devices ----
+
+    pub(crate) fn devices(&self) -> Vec<Arc<Device>> {
+        read(&self.devices).clone()
+    }
+
+    pub(crate) fn set_devices(&self, devices: Vec<Arc<Device>>) {
+        *write(&self.devices) = devices;
+    }
+
+    pub(crate) fn device(&self, name: &str) -> Result<Arc<Device>> {
+        let bare = name.trim().trim_start_matches('/');
+        read(&self.devices)
+            .iter()
+            .find(|device| device.name.eq_ignore_ascii_case(bare))
+            .cloned()
+            .ok_or_else(|| Error::new(code::INVALID_DEVICE_ID).with("Device Specified", name))
+    }
+
+    /// The device and channel of a physical name like `Dev1/ai0`.
+    pub(crate) fn physical(&self, name: &str) -> Result<(Arc<Device>, Physical)> {
+        let name = name.trim().trim_start_matches('/');
+        let (device, channel) = name.split_once('/').unwrap_or((name, ""));
+        let device = self.device(device)?;
+        let physical = device.physical(channel).ok_or_else(|| {
+            Error::new(code::PHYSICAL_CHAN_DOES_NOT_EXIST)
+                .with("Device Specified", &device.name)
+                .with("Physical Channel", name)
+        })?;
+        Ok((device, physical))
+    }
+
+    /// The value of a system attribute.
+    pub(crate) fn get_system(&self, id: i32) -> Result<Value> {
+        let row = attribute::readable(Object::System, id)?;
+        Ok(match row.id {
+            0x1272 => Value::U32(VERSION.0),
+            0x1923 => Value::U32(VERSION.1),
+            0x2F22 => Value::U32(VERSION.2),
+            0x193B => {
+                let devices = read(&self.devices);
+                let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
+                Value::Str(names::join(&names))
+            }
+            0x1265..=0x1267 => Value::text(""),
+            _ => {
+                return Err(
+                    Error::new(code::ATTRIBUTE_NOT_SUPPORTED).with("Property", row.display())
+                );
+            }
+        })
+    }
+
+    // ---- tasks ----
+
+    pub(crate) fn create_task(&self, name: &str) -> Result<usize> {
+        let mut tasks = write(&self.tasks);
+        let mut counters = lock(&self.counters);
+        let name = if name.is_empty() {
+            let name = format!("_unnamedTask<{}>", counters.unnamed);
+            counters.unnamed += 1;
+            name
+        } else {
+            name.to_owned()
+        };
+        if tasks.values().any(|task| task.name == name) {
+            return Err(Error::new(code::DUPLICATE_TASK).in_task(&name));
+        }
+        counters.handles += 1;
+        // Never reused, never null, and nothing that could be taken for an address of memory.
+        let handle = 0x4E49_0000 + counters.handles * 16;
+        tasks.insert(handle, Arc::new(Task::new(handle, name)));
+        Ok(handle)
+    }
+
+    pub(crate) fn task(&self, handle: usize) -> Result<Arc<Task>> {
+        read(&self.tasks)
+            .get(&handle)
+            .cloned()
+            .ok_or_else(|| Error::new(code::INVALID_TASK))
+    }
+
+    pub(crate) fn tasks(&self) -> Vec<Arc<Task>> {
+        read(&self.tasks).values().cloned().collect()
+    }
+
+    pub(crate) fn clear_task(&self, handle: usize) -> Result<()> {
+        let task = write(&self.tasks)
+            .remove(&handle)
+            .ok_or_else(|| Error::new(code::INVALID_TASK))?;
+        task.clear();
+        Ok(())
+    }
+
+    // ---- engines ----
+
+    /// Takes all the engines for a task, or none.
+    pub(crate) fn reserve(&self, resources: &[String], handle: usize) -> Result<()> {
+        let mut reservations = lock(&self.reservations);
+        for resource in resources {
+            if reservations
+                .get(resource)
+                .is_some_and(|&holder| holder != handle)
+            {
+                let device = resource.split('/').next().unwrap_or(resource);
+                return Err(Error::new(code::PAL_RESOURCE_RESERVED).with("Device", device));
+            }
+        }
+        for resource in resources {
+            reservations.insert(resource.clone(), handle);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn release(&self, handle: usize) {
+        lock(&self.reservations).retain(|_, holder| *holder != handle);
+    }
+
+    // ---- clock and signals ----
+
+    pub(crate) fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&read(&self.clock))
+    }
+
+    pub(crate) fn set_clock(&self, mode: ClockMode) {
+        *write(&self.clock) = Arc::new(Clock::new(mode));
+    }
+
+    pub(crate) fn signals(&self) -> Arc<Signals> {
+        Arc::clone(&read(&self.signals))
+    }
+
+    pub(crate) fn set_signal(&self, name: Option<&str>, signal: Signal) {
+        let mut shared = write(&self.signals);
+        let mut signals = Signals::clone(&shared);
+        signals.version += 1;
+        match name {
+            Some(name) => {
+                signals
+                    .by_name
+                    .insert(name.trim().to_ascii_lowercase(), signal);
+            }
+            None => signals.default = signal,
+        }
+        *shared = Arc::new(signals);
+    }
+
+    pub(crate) fn reset_signals(&self) {
+        let mut shared = write(&self.signals);
+        let version = shared.version + 1;
+        *shared = Arc::new(Signals {
+            default: Signal::Sine,
+            by_name: HashMap::new(),
+            version,
+        });
+    }
+
+    // ---- accounts ----
+
+    pub(crate) fn archive(&self, ledger: Ledger) {
+        let mut archive = lock(&self.archive);
+        if archive.len() >= ARCHIVE {
+            archive.drain(..ARCHIVE / 2);
+        }
+        archive.push(ledger);
+    }
+
+    pub(crate) fn archived(&self) -> Vec<Ledger> {
+        lock(&self.archive).clone()
+    }
+
+    pub(crate) fn forget_archive(&self) {
+        lock(&self.archive).clear();
+    }
+
+    pub(crate) fn set_last_channel(&self, name: &str) {
+        name.clone_into(&mut lock(&self.last_channel));
+    }
+
+    pub(crate) fn last_channel(&self) -> String {
+        lock(&self.last_channel).clone()
+    }
+}

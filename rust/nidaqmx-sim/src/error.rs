@@ -1,0 +1,186 @@
+//! Errors: a status code, the details that go with it, and the text that
+//! `DAQmxGetExtendedErrorInfo` gives for the last failure of a thread.
+
+use std::cell::RefCell;
+use std::fmt;
+
+/// What a private function gives back: a value, or the error its exported shell turns into a code.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
+        /// Status codes that this library raises, by the names the documentation gives them.
+        #[allow(dead_code)]
+        pub(crate) mod code {
+            $($(#[$doc])* pub(crate) const $name: i32 = $code;)*
+        }
+
+        /// The sentence of a status code, or `None` where this library never raises it.
+        pub(crate) fn sentence(code: i32) -> Option<&'static str> {
+            match code {
+                $($code => Some($text),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+codes! {
+    SAMPLES_NO_LONGER_AVAILABLE = -200279, "The application did not keep up with the acquisition: samples that had not been read were overwritten in the input buffer. Read more often or more samples at a time, enlarge the input buffer, or lower the sample rate.";
+    ACQ_STOPPED_TO_PREVENT_OVERWRITE = -200222, "The acquisition was stopped because the input buffer is full of unread samples, and overwriting them is not allowed. Read more often, enlarge the input buffer, or allow unread samples to be overwritten.";
+    INPUT_FIFO_OVERFLOW = -200361, "The device's onboard memory overflowed: the bus or the computer did not take the samples fast enough. Lower the sample rate or reduce other traffic on the bus.";
+    SAMPLES_NOT_YET_AVAILABLE = -200284, "Some or all of the requested samples have not been acquired yet. Wait for them with a longer timeout, and see that the task was started and that its clock and triggers arrive.";
+    SAMPLES_WILL_NEVER_BE_AVAILABLE = -200278, "The requested samples lie beyond the last sample of this acquisition, which has ended. Ask for samples up to the last one acquired.";
+    NEGATIVE_READ_SAMPLE_NUMBER = -200277, "The read position and offset select a sample before the first one of the acquisition.";
+    OPERATION_TIMED_OUT = -200474, "The operation did not finish within the timeout.";
+    WAIT_UNTIL_DONE_TIMED_OUT = -200560, "The task was not done when the timeout ran out.";
+    INVALID_TASK = -200088, "The task given is invalid or does not exist.";
+    DUPLICATE_TASK = -200089, "A task of this name exists already. Choose another name or clear the other task first.";
+    INVALID_DEVICE_ID = -200220, "There is no device of this name.";
+    PHYSICAL_CHAN_DOES_NOT_EXIST = -200170, "The device has no physical channel of this name.";
+    INVALID_CHANNEL = -200087, "The task has no channel of this name.";
+    INVALID_PHYSICAL_CHANNEL_SYNTAX = -200086, "The list of physical channels cannot be understood. Write it like Dev1/ai0:3, Dev1/ai7.";
+    INVALID_ATTRIBUTE_VALUE = -200077, "The requested value is not supported for this property, by itself or beside the values of other properties.";
+    SAMPLE_RATE_NUM_CHANS = -200081, "The sample rate is higher than the device allows for this number of channels.";
+    MIN_NOT_LESS_THAN_MAX = -200082, "The minimum value has to be less than the maximum value.";
+    BUFFER_TOO_SMALL_FOR_STRING = -200228, "The string does not fit into the buffer given.";
+    READ_BUFFER_TOO_SMALL = -200229, "The array given is too small for the samples requested of all channels.";
+    WRITE_BUFFER_TOO_SMALL = -200234, "The array given is too small for the values of this property.";
+    CANNOT_READ_RELATIVE_TO_REF_TRIG_UNTIL_DONE = -200281, "The acquisition is not done, so that a read cannot be relative to its reference trigger yet.";
+    EVERY_N_INTERVAL_ZERO = -200880, "The interval of the Every N Samples event has to be greater than zero.";
+    EVERY_N_NOT_FOR_UNBUFFERED = -200848, "The Every N Samples event needs a task with a buffer: give it a sample clock.";
+    EVERY_N_TRANSFERRED_NOT_FOR_INPUT = -200965, "An input task has no event for samples transferred from the buffer.";
+    PAL_RESOURCE_RESERVED = -50103, "The resource is reserved: another task uses it.";
+    RUNTIME_ABORTED_ROUTING = -88709, "The operation was aborted: the task was aborted, or the device was reset or removed.";
+    RUNTIME_ABORTING_ROUTING = -88710, "The operation is being aborted: the task was aborted, or the device was reset or removed.";
+    DEV_CANNOT_BE_ACCESSED = -201003, "The device cannot be reached. It may have been unplugged or switched off.";
+    PROPERTY_NEEDS_RESERVED_TASK = -200983, "This property can be read only while the task is reserved, committed or running.";
+    READ_AUTO_START_OFF = -200473, "The task is not running and automatic start is off, so that there is nothing to read. Start the task first.";
+    NO_CHANS_IN_TASK = -200478, "The task has no channels.";
+    READ_NO_INPUT_CHANS = -200460, "The task has no channels that could be read.";
+    DONE_EVENT_ALREADY_REGISTERED = -200950, "A callback for the Done event of this task is registered already.";
+    EVERY_N_EVENT_ALREADY_REGISTERED = -200881, "A callback for the Every N Samples event of this task is registered already.";
+    SIGNAL_EVENT_ALREADY_REGISTERED = -200949, "A callback for the signal event of this task is registered already.";
+    CANNOT_REGISTER_EVENT_WHILE_RUNNING = -200960, "Callbacks of events cannot be registered while the task is running.";
+    CANNOT_UNREGISTER_EVENT_WHILE_RUNNING = -200986, "Callbacks of events cannot be unregistered while the task is running.";
+    ATTRIBUTE_NOT_SUPPORTED_IN_TASK = -200452, "This property is not supported by the device or does not apply to the task.";
+    ATTRIBUTE_NOT_SUPPORTED = -200197, "This property is not supported by the device.";
+    INVALID_ATTRIBUTE = -200233, "There is no such property.";
+    ATTRIBUTE_READ_ONLY = -200231, "This property cannot be set.";
+    ATTRIBUTE_NOT_RESETTABLE = -200236, "This property cannot be reset.";
+    CANNOT_SET_WHILE_RUNNING = -200557, "This property cannot be set while the task is running.";
+    CANNOT_PERFORM_WHILE_RUNNING = -200479, "This cannot be done while the task is running. Stop the task first.";
+    CHAN_ALREADY_IN_TASK = -200489, "The task has a channel of this name already.";
+    INVALID_PHYS_CHAN_TYPE = -200430, "A physical channel of this type cannot be used here.";
+    PHYS_CHAN_MEAS_TYPE = -200431, "The physical channel does not support this kind of measurement.";
+    MULTI_CHAN_TYPES_IN_TASK = -200559, "A task can hold channels of one type only.";
+    NULL_POINTER = -200604, "A pointer that has to point to something is null.";
+    INVALID_TASK_ACTION = -200538, "There is no such task action.";
+    CANNOT_PERFORM_WHEN_NOT_RUNNING = -200475, "This can be done only while the task is running.";
+    WRONG_READ_FUNCTION = -200466, "This read function does not fit the channels of the task.";
+    MULTI_CHAN_SCALAR_READ = -200523, "The task has several channels: a function that reads one channel cannot be used.";
+    CUSTOM_SCALE_DOES_NOT_EXIST = -200378, "There is no custom scale of this name.";
+    MULTI_DEVS_IN_TASK = -200558, "The channels of this task are on devices that cannot share one task.";
+    DUPLICATE_SCALE = -200356, "A custom scale of this name exists already.";
+    TRIGGER_SOURCE_INVALID = -89120, "The source terminal of the trigger or clock is not a terminal of the device.";
+    NO_REF_TRIG = -200282, "The task has no reference trigger, so that a read cannot be relative to it.";
+    SIGNAL_EVENT_NOT_SUPPORTED = -200982, "The device does not support this signal event.";
+    UNEXPECTED = -50150, "Something went wrong inside the simulated driver. Please report it with the program that shows it.";
+}
+
+/// A failure: the code and what the extended text says beside its sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Error {
+    code: i32,
+    details: Vec<(&'static str, String)>,
+    task: Option<String>,
+}
+
+impl Error {
+    pub(crate) fn new(code: i32) -> Self {
+        Self {
+            code,
+            details: Vec::new(),
+            task: None,
+        }
+    }
+
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub(crate) fn code(&self) -> i32 {
+        self.code
+    }
+
+    /// Adds a line like `Property: DAQmx_SampClk_Rate`.
+    pub(crate) fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.details.push((key, value.to_string()));
+        self
+    }
+
+    /// Names the task on which the call failed, unless a name is there already.
+    pub(crate) fn in_task(mut self, name: &str) -> Self {
+        self.task.get_or_insert_with(|| name.to_owned());
+        self
+    }
+
+    /// A value that a property does not take.
+    pub(crate) fn value(property: &str, requested: impl fmt::Display) -> Self {
+        Self::new(code::INVALID_ATTRIBUTE_VALUE)
+            .with("Property", property)
+            .with("Requested Value", requested)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            sentence(self.code).unwrap_or("No description is known for this status code."),
+        )?;
+        for (key, value) in &self.details {
+            write!(f, "\n{key}: {value}")?;
+        }
+        if let Some(task) = &self.task {
+            write!(f, "\n\nTask Name: {task}")?;
+        }
+        write!(f, "\n\nStatus Code: {}", self.code)
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Keeps the text of a failure for `DAQmxGetExtendedErrorInfo` on this thread; gives its code.
+pub(crate) fn remember(error: &Error) -> i32 {
+    let text = error.to_string();
+    LAST.with(|last| *last.borrow_mut() = text);
+    error.code
+}
+
+/// The text of the last failure on this thread; empty before the first one.
+pub(crate) fn last_text() -> String {
+    LAST.with(|last| last.borrow().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_property_value_task_and_code() {
+        let error = Error::value("DAQmx_SampClk_Rate", "3.0e6")
+            .with("Maximum Value", "2.0e6")
+            .in_task("_unnamedTask<0>");
+        let text = error.to_string();
+        assert!(text.contains("\nProperty: DAQmx_SampClk_Rate\nRequested Value: 3.0e6"));
+        assert!(text.ends_with("\n\nTask Name: _unnamedTask<0>\n\nStatus Code: -200077"));
+    }
+
+    #[test]
+    fn the_last_text_belongs_to_the_thread() {
+        remember(&Error::new(code::INVALID_TASK));
+        assert!(last_text().contains("-200088"));
+        std::thread::spawn(|| assert_eq!(last_text(), ""))
+            .join()
+            .unwrap();
+    }
+}

@@ -1,0 +1,238 @@
+//! Read functions: samples straight into the caller's array.
+
+use crate::error::{Error, Result, code};
+use crate::plan::Source;
+use crate::task::{Claim, Request, Task};
+
+/// How an array of several channels is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// All samples of the first channel, then all of the second; as many per channel as were read.
+    ByChannel,
+    /// The first sample of every channel, then the second of every channel.
+    ByScan,
+}
+
+impl Fill {
+    pub(crate) fn new(mode: u32) -> Result<Self> {
+        match mode {
+            0 => Ok(Self::ByChannel),
+            1 => Ok(Self::ByScan),
+            other => Err(Error::new(code::INVALID_ATTRIBUTE_VALUE)
+                .with("Parameter", "fillMode")
+                .with("Requested Value", other)),
+        }
+    }
+}
+
+/// Samples handled at a time where they cannot go straight to their place.
+const CHUNK: usize = 4096;
+
+/// A type that samples are read as.
+pub(crate) trait Sample: Copy + Default {
+    /// Bits of the widest raw sample that can be read as this type.
+    const WIDEST: u32;
+    /// Writes the samples from `first` on.
+    fn fill(source: &Source, first: u64, out: &mut [Self]);
+}
+
+impl Sample for f64 {
+    const WIDEST: u32 = 64;
+
+    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+        source.fill_f64(first, out);
+    }
+}
+
+impl Sample for i16 {
+    const WIDEST: u32 = 16;
+
+    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+        source.generator.fill_i16(first, out);
+    }
+}
+
+impl Sample for i32 {
+    const WIDEST: u32 = 64;
+
+    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+        source.generator.fill_i32(first, out);
+    }
+}
+
+impl Sample for u16 {
+    const WIDEST: u32 = 16;
+
+    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+        let mut codes = [0i16; CHUNK];
+        let mut index = first;
+        for part in out.chunks_mut(CHUNK) {
+            source.generator.fill_i16(index, &mut codes[..part.len()]);
+            part.iter_mut()
+                .zip(&codes)
+                .for_each(|(out, code)| *out = *code as u16);
+            index += part.len() as u64;
+        }
+    }
+}
+
+impl Sample for u32 {
+    const WIDEST: u32 = 64;
+
+    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+        let mut codes = [0i32; CHUNK];
+        let mut index = first;
+        for part in out.chunks_mut(CHUNK) {
+            source.generator.fill_i32(index, &mut codes[..part.len()]);
+            part.iter_mut()
+                .zip(&codes)
+                .for_each(|(out, code)| *out = *code as u32);
+            index += part.len() as u64;
+        }
+    }
+}
+
+/// Writes claimed samples. `out` has room for at least `count * channels` of them.
+pub(crate) fn fill<T: Sample>(claim: &Claim, mode: Fill, out: &mut [T]) -> Result<()> {
+    let channels = claim.sources.len();
+    let sources = claim
+        .sources
+        .iter()
+        .map(|&index| &claim.plan.sources[index]);
+    let out = out
+        .get_mut(..claim.count * channels)
+        .ok_or_else(|| Error::new(code::READ_BUFFER_TOO_SMALL))?;
+    if claim.count == 0 {
+        return Ok(());
+    }
+    match mode {
+        Fill::ByChannel => {
+            for (source, run) in sources.zip(out.chunks_exact_mut(claim.count)) {
+                T::fill(source, claim.first, run);
+            }
+        }
+        Fill::ByScan if channels == 1 => {
+            sources.for_each(|source| T::fill(source, claim.first, out));
+        }
+        Fill::ByScan => {
+            let mut chunk = vec![T::default(); CHUNK.min(claim.count)];
+            let mut first = claim.first;
+            for scans in out.chunks_mut(CHUNK * channels) {
+                let chunk = &mut chunk[..scans.len() / channels];
+                for (channel, source) in sources.clone().enumerate() {
+                    T::fill(source, first, chunk);
+                    for (scan, sample) in scans.chunks_exact_mut(channels).zip(chunk.iter()) {
+                        scan[channel] = *sample;
+                    }
+                }
+                first += chunk.len() as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What came of a read: samples per channel, and an error that may come with them.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) samples: usize,
+    pub(crate) error: Option<Error>,
+}
+
+/// Reads into an array.
+pub(crate) fn read<T: Sample>(
+    task: &Task,
+    samples: i32,
+    timeout: f64,
+    mode: Result<Fill>,
+    out: &mut [T],
+    scalar: bool,
+) -> Outcome {
+    let mode = match mode {
+        Ok(mode) => mode,
+        Err(error) => {
+            return Outcome {
+                samples: 0,
+                error: Some(error),
+            };
+        }
+    };
+    let request = Request {
+        samples,
+        timeout,
+        capacity: out.len(),
+        width: 1,
+        scalar,
+        widest: T::WIDEST,
+    };
+    finish(task.claim(request), |claim| fill(claim, mode, out))
+}
+
+/// Reads the samples as the device sends them, scan by scan. Gives the bytes of one sample, too.
+pub(crate) fn read_raw(
+    task: &Task,
+    samples: i32,
+    timeout: f64,
+    out: &mut [u8],
+) -> (Outcome, usize) {
+    let mut width = match task.raw_width() {
+        Ok(width) => width,
+        Err(error) => {
+            return (
+                Outcome {
+                    samples: 0,
+                    error: Some(error),
+                },
+                0,
+            );
+        }
+    };
+    let request = Request {
+        samples,
+        timeout,
+        capacity: out.len(),
+        width,
+        scalar: false,
+        widest: 64,
+    };
+    let outcome = finish(task.claim(request), |claim| {
+        width = claim.raw_width();
+        let elements = claim.count * claim.sources.len();
+        if width == 2 {
+            let mut codes = vec![0i16; elements];
+            fill(claim, Fill::ByScan, &mut codes)?;
+            copy_bytes(out, &codes, i16::to_ne_bytes);
+        } else {
+            let mut codes = vec![0i32; elements];
+            fill(claim, Fill::ByScan, &mut codes)?;
+            copy_bytes(out, &codes, i32::to_ne_bytes);
+        }
+        Ok(())
+    });
+    (outcome, width)
+}
+
+fn copy_bytes<T: Copy, const N: usize>(out: &mut [u8], codes: &[T], bytes: impl Fn(T) -> [u8; N]) {
+    for (place, code) in out.chunks_exact_mut(N).zip(codes) {
+        place.copy_from_slice(&bytes(*code));
+    }
+}
+
+fn finish(
+    (claim, error): (Option<Claim>, Option<Error>),
+    write: impl FnOnce(&Claim) -> Result<()>,
+) -> Outcome {
+    match claim {
+        None => Outcome { samples: 0, error },
+        Some(claim) => match write(&claim) {
+            Ok(()) => Outcome {
+                samples: claim.count,
+                error,
+            },
+            Err(error) => Outcome {
+                samples: 0,
+                error: Some(error),
+            },
+        },
+    }
+}

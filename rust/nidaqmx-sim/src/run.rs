@@ -1,0 +1,303 @@
+//! One run of a task, from its start to its stop: how far the acquisition is, what the input buffer
+//! holds, and the ledger. The buffer is arithmetic over positions; no sample is stored.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, Rate};
+use crate::error::Error;
+use crate::plan::Plan;
+
+/// What the acquisition does when the buffer is full of unread samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overwrite {
+    /// Not set: the acquisition goes on, and reads fail with -200279.
+    Unset,
+    /// The acquisition goes on; a program may read elsewhere.
+    Allowed,
+    /// The acquisition stops, and reads beyond the buffer fail with -200222.
+    Forbidden,
+}
+
+/// The account of one run: what was produced, and where it went. In samples per channel.
+///
+/// `produced = delivered + overwritten + in_buffer`, at any moment. A sample that was read twice
+/// (by means of the read offset) counts as delivered once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// The task's name.
+    pub task: String,
+    /// Which run of the task this is, from 1 on.
+    pub run: u32,
+    /// Channels of the task.
+    pub channels: usize,
+    /// Samples that the device acquired.
+    pub produced: u64,
+    /// Samples that reads handed over.
+    pub delivered: u64,
+    /// Samples that were overwritten in the buffer before any read took them.
+    pub overwritten: u64,
+    /// Unread samples that the buffer still holds (or held when the run ended).
+    pub in_buffer: u64,
+    /// The input buffer's size in samples per channel.
+    pub buffer_size: u64,
+    /// Calls of read functions.
+    pub reads: u64,
+    /// How many of them failed.
+    pub errors: u64,
+    /// The task still runs.
+    pub running: bool,
+}
+
+/// Which samples reads have taken: those below a border only counted, the others as intervals.
+#[derive(Debug, Clone, Default)]
+struct Delivered {
+    border: u64,
+    below: u64,
+    parts: Vec<(u64, u64)>,
+}
+
+impl Delivered {
+    fn add(&mut self, start: u64, end: u64) {
+        if start < self.border {
+            self.below += end.min(self.border) - start;
+        }
+        let (mut start, mut end) = (start.max(self.border), end);
+        if start >= end {
+            return;
+        }
+        if let Some(last) = self.parts.last_mut()
+            && last.1 == start
+        {
+            last.1 = end;
+            return;
+        }
+        let first = self.parts.partition_point(|part| part.1 < start);
+        let last = self.parts.partition_point(|part| part.0 <= end);
+        if first < last {
+            start = start.min(self.parts[first].0);
+            end = end.max(self.parts[last - 1].1);
+        }
+        self.parts.splice(first..last, [(start, end)]);
+    }
+
+    fn fold(&mut self, border: u64) {
+        if border <= self.border {
+            return;
+        }
+        let whole = self.parts.partition_point(|part| part.1 <= border);
+        self.below += self
+            .parts
+            .drain(..whole)
+            .map(|(start, end)| end - start)
+            .sum::<u64>();
+        if let Some(first) = self.parts.first_mut()
+            && first.0 < border
+        {
+            self.below += border - first.0;
+            first.0 = border;
+        }
+        self.border = border;
+    }
+
+    fn above(&self) -> u64 {
+        self.parts.iter().map(|(start, end)| end - start).sum()
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) acquired: u64,
+    /// Why it ended, where nobody asked for it.
+    pub(crate) error: Option<Error>,
+}
+
+/// One run of a task.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) number: u32,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) clock: Arc<Clock>,
+    /// Simulated time at which the sample clock began; `None` while it waits for its trigger.
+    pub(crate) began: Option<u64>,
+    pub(crate) overwrite: Overwrite,
+    /// The sample after the last one read.
+    pub(crate) position: u64,
+    /// End of the read that is waiting; it takes samples out of the buffer as they come.
+    pub(crate) claimed: Option<u64>,
+    /// How far an unthrottled run has been moved.
+    granted: u64,
+    pub(crate) ended: Option<Ended>,
+    delivered: Delivered,
+    pub(crate) reads: u64,
+    pub(crate) errors: u64,
+}
+
+impl Run {
+    pub(crate) fn new(
+        number: u32,
+        plan: Arc<Plan>,
+        clock: Arc<Clock>,
+        overwrite: Overwrite,
+        began: Option<u64>,
+    ) -> Self {
+        Self {
+            number,
+            plan,
+            clock,
+            began,
+            overwrite,
+            position: 0,
+            claimed: None,
+            granted: 0,
+            ended: None,
+            delivered: Delivered::default(),
+            reads: 0,
+            errors: 0,
+        }
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        self.plan.rate
+    }
+
+    /// Samples per channel acquired by now. May end the run, where the buffer is full and must not
+    /// be overwritten.
+    pub(crate) fn acquired(&mut self) -> u64 {
+        if let Some(ended) = &self.ended {
+            return ended.acquired;
+        }
+        let Some(began) = self.began else { return 0 };
+        let buffer = self.plan.buffer;
+        let raw = match self.rate() {
+            // On demand: a sample is taken when a read asks for it.
+            None => self.granted,
+            Some(_) if self.clock.unthrottled() => {
+                let ahead = self
+                    .position
+                    .max(self.claimed.unwrap_or(0))
+                    .saturating_add(buffer);
+                self.granted = self.granted.max(ahead);
+                self.granted
+            }
+            Some(rate) => rate.samples_in(self.clock.now().saturating_sub(began)),
+        };
+        let acquired = self.plan.total.map_or(raw, |total| raw.min(total));
+        if self.overwrite == Overwrite::Forbidden && self.plan.total.is_none() {
+            let full = self
+                .position
+                .max(self.claimed.unwrap_or(0))
+                .saturating_add(buffer);
+            if acquired > full && self.rate().is_some() {
+                self.ended = Some(Ended {
+                    acquired: full,
+                    error: Some(Error::new(
+                        crate::error::code::ACQ_STOPPED_TO_PREVENT_OVERWRITE,
+                    )),
+                });
+                return full;
+            }
+        }
+        acquired
+    }
+
+    /// Takes samples on demand.
+    pub(crate) fn grant(&mut self, end: u64) {
+        self.granted = self.granted.max(end);
+    }
+
+    /// The oldest sample that the buffer still holds.
+    pub(crate) fn oldest(&mut self) -> u64 {
+        let acquired = self.acquired();
+        self.oldest_of(acquired)
+    }
+
+    fn oldest_of(&self, acquired: u64) -> u64 {
+        if self.rate().is_none() || self.plan.total.is_some() {
+            return 0;
+        }
+        acquired.saturating_sub(self.plan.buffer)
+    }
+
+    /// Unread samples; never more than the buffer holds.
+    pub(crate) fn available(&mut self) -> u64 {
+        let acquired = self.acquired();
+        let unread = acquired.saturating_sub(self.position);
+        if self.plan.total.is_some() {
+            unread
+        } else {
+            unread.min(self.plan.buffer.max(1))
+        }
+    }
+
+    /// Whether the acquisition has taken all the samples it will take.
+    pub(crate) fn done(&mut self) -> bool {
+        let acquired = self.acquired();
+        self.ended.is_some()
+            || self.rate().is_none()
+            || self.plan.total.is_some_and(|total| acquired >= total)
+    }
+
+    /// Ends the run where it stands.
+    pub(crate) fn end(&mut self, error: Option<Error>) {
+        let acquired = self.acquired();
+        if self.ended.is_none() {
+            self.ended = Some(Ended { acquired, error });
+        }
+    }
+
+    /// Notes that a read handed samples over.
+    pub(crate) fn deliver(&mut self, start: u64, end: u64) {
+        self.delivered.add(start, end);
+        self.position = end;
+    }
+
+    /// The account as it stands.
+    pub(crate) fn ledger(&mut self, task: &str) -> Ledger {
+        let produced = self.acquired();
+        let mut oldest = self.oldest_of(produced);
+        if self.claimed.is_some() {
+            oldest = oldest.min(self.position);
+        }
+        self.delivered.fold(oldest);
+        let border = self.delivered.border;
+        let above = self.delivered.above();
+        Ledger {
+            task: task.to_owned(),
+            run: self.number,
+            channels: self.plan.sources.len(),
+            produced,
+            delivered: self.delivered.below + above,
+            overwritten: border - self.delivered.below,
+            in_buffer: produced - border - above,
+            buffer_size: self.plan.buffer,
+            reads: self.reads,
+            errors: self.errors,
+            running: self.ended.is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delivered_counts_every_sample_once() {
+        let mut delivered = Delivered::default();
+        delivered.add(0, 10);
+        delivered.add(10, 20);
+        delivered.add(5, 15);
+        delivered.add(30, 40);
+        delivered.add(25, 30);
+        assert_eq!(delivered.parts, [(0, 20), (25, 40)]);
+        delivered.fold(27);
+        assert_eq!((delivered.below, delivered.above()), (22, 13));
+        delivered.add(20, 50);
+        // 20..25 lie below the border and are new; 25..27 are not read twice in practice.
+        assert_eq!(delivered.above(), 23);
+        delivered.add(0, 0);
+        delivered.fold(100);
+        assert_eq!(delivered.above(), 0);
+    }
+}

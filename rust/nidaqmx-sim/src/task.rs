@@ -1,0 +1,1266 @@
+//! A task: its channels and settings, its states, and the waiting of its readers.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::attribute::{self, Object, Value};
+use crate::channel::Channel;
+use crate::clock::{Clock, Rate};
+use crate::device::Device;
+use crate::driver::{driver, lock};
+use crate::error::{Error, Result, code};
+use crate::names;
+use crate::plan::Plan;
+use crate::product::bus;
+use crate::run::{Ledger, Overwrite, Run};
+use crate::timing::{ClockLimits, Timing, default_buffer, mode, timing_type};
+
+/// How far a task has been brought; later states imply earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Unverified,
+    Verified,
+    Reserved,
+    Committed,
+    Running,
+}
+
+/// Actions of `DAQmxTaskControl`.
+mod action {
+    pub(super) const START: i32 = 0;
+    pub(super) const STOP: i32 = 1;
+    pub(super) const VERIFY: i32 = 2;
+    pub(super) const COMMIT: i32 = 3;
+    pub(super) const RESERVE: i32 = 4;
+    pub(super) const UNRESERVE: i32 = 5;
+    pub(super) const ABORT: i32 = 6;
+}
+
+/// What a read is relative to.
+mod relative {
+    pub(super) const FIRST_SAMPLE: i32 = 10424;
+    pub(super) const CURRENT_READ_POSITION: i32 = 10425;
+    pub(super) const REFERENCE_TRIGGER: i32 = 10426;
+    pub(super) const FIRST_PRETRIGGER_SAMPLE: i32 = 10427;
+    pub(super) const MOST_RECENT_SAMPLE: i32 = 10428;
+}
+
+const OVERWRITE_UNREAD: i32 = 10252;
+const DO_NOT_OVERWRITE: i32 = 10159;
+
+/// How reads behave, as set.
+#[derive(Debug, Clone)]
+struct ReadSettings {
+    overwrite: Option<i32>,
+    relative_to: i32,
+    offset: i32,
+    all_available: bool,
+    auto_start: bool,
+    wait_mode: i32,
+    sleep_time: f64,
+    channels: Option<Vec<String>>,
+}
+
+impl Default for ReadSettings {
+    fn default() -> Self {
+        Self {
+            overwrite: None,
+            relative_to: relative::CURRENT_READ_POSITION,
+            offset: 0,
+            all_available: false,
+            auto_start: true,
+            wait_mode: 12523,
+            sleep_time: 0.001,
+            channels: None,
+        }
+    }
+}
+
+/// What the task's lock protects.
+#[derive(Debug)]
+struct State {
+    channels: Vec<Channel>,
+    timing: Timing,
+    buffer: Option<u32>,
+    read: ReadSettings,
+    phase: Phase,
+    /// The phase that a stop goes back to.
+    rest: Phase,
+    plan: Option<Arc<Plan>>,
+    run: Option<Run>,
+    runs: u32,
+    auto_started: bool,
+    /// Why a waiting call has to give up, where a stop is not the reason.
+    aborted: Option<i32>,
+    cleared: bool,
+}
+
+/// A task.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) handle: usize,
+    pub(crate) name: String,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Samples that a read was given: all channels of the plan, from `first` on.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) plan: Arc<Plan>,
+    /// Indices into the plan's sources.
+    pub(crate) sources: Vec<usize>,
+    pub(crate) first: u64,
+    pub(crate) count: usize,
+}
+
+impl Claim {
+    /// Bytes of one raw sample.
+    pub(crate) fn raw_width(&self) -> usize {
+        let sources = self.sources.iter().map(|&index| &self.plan.sources[index]);
+        sources
+            .map(|source| source.raw_bits as usize / 8)
+            .max()
+            .unwrap_or(2)
+    }
+}
+
+/// What the caller of a read asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request {
+    /// Samples per channel; -1 for what is there.
+    pub(crate) samples: i32,
+    pub(crate) timeout: f64,
+    /// Elements that the caller's array holds.
+    pub(crate) capacity: usize,
+    /// Elements that a sample of a channel takes.
+    pub(crate) width: usize,
+    /// The function reads one channel only.
+    pub(crate) scalar: bool,
+    /// Bits of the widest raw sample that the function can hand over.
+    pub(crate) widest: u32,
+}
+
+impl Task {
+    pub(crate) fn new(handle: usize, name: String) -> Self {
+        Self {
+            handle,
+            name,
+            state: Mutex::new(State {
+                channels: Vec::new(),
+                timing: Timing::default(),
+                buffer: None,
+                read: ReadSettings::default(),
+                phase: Phase::Unverified,
+                rest: Phase::Verified,
+                plan: None,
+                run: None,
+                runs: 0,
+                auto_started: false,
+                aborted: None,
+                cleared: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>> {
+        let state = lock(&self.state);
+        if state.cleared {
+            Err(Error::new(code::INVALID_TASK))
+        } else {
+            Ok(state)
+        }
+    }
+
+    /// The state, where no run is under way.
+    fn resting(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.state()?;
+        if state.phase == Phase::Running {
+            return Err(Error::new(code::CANNOT_PERFORM_WHILE_RUNNING));
+        }
+        Ok(state)
+    }
+
+    /// Wakes whoever waits for this task, for instance after the clock was stepped.
+    pub(crate) fn wake(&self) {
+        drop(lock(&self.state));
+        self.changed.notify_all();
+    }
+
+    // ---- channels ----
+
+    /// Adds channels; all of them or none.
+    pub(crate) fn add_channels(&self, channels: Vec<Channel>) -> Result<()> {
+        let mut state = self.resting()?;
+        for channel in &channels {
+            if state
+                .channels
+                .iter()
+                .any(|known| known.name.eq_ignore_ascii_case(&channel.name))
+            {
+                return Err(
+                    Error::new(code::CHAN_ALREADY_IN_TASK).with("Channel Name", &channel.name)
+                );
+            }
+            let kind = channel.integer(crate::channel::id::CHAN_TYPE);
+            let other = |known: &&Channel| known.integer(crate::channel::id::CHAN_TYPE) != kind;
+            if let Some(known) = state.channels.iter().find(other) {
+                return Err(Error::new(code::MULTI_CHAN_TYPES_IN_TASK)
+                    .with("Channel Name", &known.name)
+                    .with("Channel Name", &channel.name));
+            }
+        }
+        if let Some(last) = channels.last() {
+            driver().set_last_channel(&last.name);
+        }
+        state.channels.extend(channels);
+        state.unverify();
+        Ok(())
+    }
+
+    /// Does something to each channel of a list of names; an empty list means all.
+    fn for_channels<T>(
+        state: &mut State,
+        list: &str,
+        mut act: impl FnMut(&mut Channel) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        if state.channels.is_empty() {
+            return Err(Error::new(code::NO_CHANS_IN_TASK));
+        }
+        if list.trim().is_empty() {
+            return state.channels.iter_mut().map(act).collect();
+        }
+        let mut results = Vec::new();
+        for name in state.channel_names(list)? {
+            let channel = state
+                .channels
+                .iter_mut()
+                .find(|channel| channel.name == name);
+            results.push(act(
+                channel.ok_or_else(|| Error::new(code::INVALID_CHANNEL))?
+            )?);
+        }
+        Ok(results)
+    }
+
+    pub(crate) fn get_channel(&self, list: &str, id: i32) -> Result<Value> {
+        let mut state = self.state()?;
+        let values = Self::for_channels(&mut state, list, |channel| channel.get(id))?;
+        let mut values = values.into_iter();
+        let first = values
+            .next()
+            .ok_or_else(|| Error::new(code::INVALID_CHANNEL))?;
+        if values.any(|other| other != first) {
+            // The driver cannot give one value for channels that differ.
+            let row = attribute::find(Object::Channel, id)?;
+            return Err(Error::value(&row.display(), first.display()).with("Channel Name", list));
+        }
+        Ok(first)
+    }
+
+    pub(crate) fn set_channel(&self, list: &str, id: i32, value: &Value) -> Result<()> {
+        let mut state = self.state()?;
+        state.not_running(Object::Channel, id)?;
+        Self::for_channels(&mut state, list, |channel| channel.set(id, value.clone()))?;
+        state.unverify();
+        Ok(())
+    }
+
+    pub(crate) fn reset_channel(&self, list: &str, id: i32) -> Result<()> {
+        let mut state = self.state()?;
+        state.not_running(Object::Channel, id)?;
+        Self::for_channels(&mut state, list, |channel| channel.reset(id))?;
+        state.unverify();
+        Ok(())
+    }
+
+    // ---- timing ----
+
+    /// Changes the timing, all of it or nothing.
+    pub(crate) fn set_timing(&self, change: impl FnOnce(&mut Timing) -> Result<()>) -> Result<()> {
+        let mut state = self.state()?;
+        if state.phase == Phase::Running {
+            return Err(Error::new(code::CANNOT_SET_WHILE_RUNNING));
+        }
+        if state.channels.is_empty() {
+            return Err(Error::new(code::NO_CHANS_IN_TASK));
+        }
+        let mut timing = state.timing.clone();
+        change(&mut timing)?;
+        state.timing = timing;
+        state.unverify();
+        Ok(())
+    }
+
+    pub(crate) fn get_timing(&self, id: i32) -> Result<Value> {
+        let row = attribute::readable(Object::Timing, id)?;
+        let state = self.state()?;
+        let timing = &state.timing;
+        let limits = || {
+            state
+                .clock_limits()
+                .ok_or_else(|| Error::new(code::NO_CHANS_IN_TASK))
+        };
+        let device = || {
+            state
+                .channels
+                .first()
+                .map(|channel| Arc::clone(&channel.device))
+                .ok_or_else(|| Error::new(code::NO_CHANS_IN_TASK))
+        };
+        let unsupported =
+            || Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK).with("Property", row.display());
+        Ok(match row.id {
+            0x1347 => Value::I32(timing.kind),
+            0x1344 => Value::F64(state.sample_rate()?.map_or(timing.rate, Rate::hertz)),
+            0x1300 => Value::I32(timing.mode),
+            0x1310 => Value::U64(timing.samples),
+            0x1301 => Value::I32(timing.edge),
+            0x1852 => Value::Str(if timing.onboard() {
+                "OnboardClock".to_owned()
+            } else {
+                timing.source.clone()
+            }),
+            0x22C8 => Value::F64(limits()?.fastest),
+            0x1303 => Value::F64(limits()?.timebase as f64),
+            0x18EB => match state.sample_rate()? {
+                Some(rate) if timing.onboard() => {
+                    Value::U32(u32::try_from(rate.denominator).unwrap_or(u32::MAX))
+                }
+                _ => return Err(unsupported()),
+            },
+            0x2F1B => Value::Str(format!("/{}/ai/SampleClock", device()?.name)),
+            0x1848 | 0x22C9 => {
+                let device = device()?;
+                let ai = device.product.ai.as_ref().ok_or_else(unsupported)?;
+                if ai.simultaneous {
+                    return Err(unsupported());
+                }
+                Value::F64(ai.max_multi_rate)
+            }
+            0x3139 => Value::Bool(timing.timestamp_enabled),
+            _ => return Err(unsupported()),
+        })
+    }
+
+    // ---- buffer ----
+
+    pub(crate) fn get_buffer(&self, id: i32) -> Result<Value> {
+        let row = attribute::readable(Object::Buffer, id)?;
+        let state = self.state()?;
+        match row.id {
+            0x186C => Ok(Value::U32(
+                u32::try_from(state.buffer_size()).unwrap_or(u32::MAX),
+            )),
+            0x230A => {
+                let channel = state
+                    .channels
+                    .first()
+                    .ok_or_else(|| Error::new(code::NO_CHANS_IN_TASK))?;
+                let fifo = channel.device.product.ai.as_ref().map_or(0, |ai| ai.fifo);
+                Ok(Value::U32(fifo))
+            }
+            _ => {
+                Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
+                    .with("Property", row.display()))
+            }
+        }
+    }
+
+    pub(crate) fn set_buffer(&self, id: i32, value: Option<&Value>) -> Result<()> {
+        let row = match value {
+            Some(_) => attribute::writable(Object::Buffer, id)?,
+            None => attribute::resettable(Object::Buffer, id)?,
+        };
+        let mut state = self.state()?;
+        if row.id != 0x186C {
+            return Err(
+                Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK).with("Property", row.display())
+            );
+        }
+        state.not_running(Object::Buffer, id)?;
+        state.buffer = value.map(|value| u32::try_from(value.as_u64()).unwrap_or(u32::MAX));
+        state.unverify();
+        Ok(())
+    }
+
+    // ---- read attributes ----
+
+    pub(crate) fn get_read(&self, id: i32) -> Result<Value> {
+        let row = attribute::readable(Object::Read, id)?;
+        let mut state = self.state()?;
+        let unsupported =
+            || Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK).with("Property", row.display());
+        let not_reserved =
+            || Error::new(code::PROPERTY_NEEDS_RESERVED_TASK).with("Property", row.display());
+        if matches!(row.id, 0x1221 | 0x1223 | 0x192A) {
+            if state.phase < Phase::Reserved {
+                return Err(not_reserved());
+            }
+            let Some(run) = state.run.as_mut() else {
+                return Ok(if row.id == 0x1223 {
+                    Value::U32(0)
+                } else {
+                    Value::U64(0)
+                });
+            };
+            return Ok(match row.id {
+                0x1221 => Value::U64(run.position),
+                0x1223 => Value::U32(u32::try_from(run.available()).unwrap_or(u32::MAX)),
+                _ => Value::U64(run.acquired()),
+            });
+        }
+        let state = &mut *state;
+        let read = &state.read;
+        Ok(match row.id {
+            0x1211 => Value::I32(read.overwrite.unwrap_or(DO_NOT_OVERWRITE)),
+            0x1215 => Value::Bool(read.all_available),
+            0x1823 => Value::Str(names::join(&state.read_names()?)),
+            0x1826 => Value::Bool(read.auto_start),
+            0x190A => Value::I32(read.relative_to),
+            0x190B => Value::I32(read.offset),
+            0x217A => {
+                let names = state.read_names()?;
+                let widths = state
+                    .channels
+                    .iter()
+                    .filter(|one| names.contains(&one.name));
+                let bits = widths
+                    .map(|one| one.integer(crate::channel::id::AI_RAW_SAMP_SIZE))
+                    .max();
+                Value::U32(bits.unwrap_or(0) as u32 / 8)
+            }
+            0x217B => Value::U32(state.read_names()?.len() as u32),
+            0x2232 => Value::I32(read.wait_mode),
+            0x22B0 => Value::F64(read.sleep_time),
+            0x31E8 => {
+                let count = match state.run.as_mut() {
+                    Some(run) if state.phase == Phase::Running => {
+                        default_count(run, state.read.all_available)
+                    }
+                    _ if state.timing.kind == timing_type::ON_DEMAND => 1,
+                    _ if state.timing.mode == mode::FINITE && !state.read.all_available => {
+                        state.timing.samples
+                    }
+                    _ => 0,
+                };
+                Value::U32(u32::try_from(count).unwrap_or(u32::MAX))
+            }
+            // The input never overloads: nothing is connected that could.
+            0x2174 => Value::Bool(false),
+            0x2175 => Value::text(""),
+            // Logging is off.
+            0x2EC5 => Value::I32(10231),
+            0x2EC4 | 0x2EC6 => Value::text(""),
+            0x2EC7 => Value::I32(15846),
+            _ => return Err(unsupported()),
+        })
+    }
+
+    pub(crate) fn set_read(&self, id: i32, value: &Value) -> Result<()> {
+        let row = attribute::writable(Object::Read, id)?;
+        let mut state = self.state()?;
+        let running = state.phase == Phase::Running;
+        let number = value.as_i32();
+        match row.id {
+            0x1211 => {
+                if !matches!(number, OVERWRITE_UNREAD | DO_NOT_OVERWRITE) {
+                    return Err(Error::value("DAQmx_Read_OverWrite", number));
+                }
+                state.not_running(Object::Read, id)?;
+                state.read.overwrite = Some(number);
+            }
+            0x1215 => state.read.all_available = value.as_bool(),
+            0x1823 => {
+                let names = state.channel_names(value.as_str())?;
+                state.read.channels = (!names.is_empty()).then_some(names);
+            }
+            0x1826 => state.read.auto_start = value.as_bool(),
+            0x190A => {
+                if !(relative::FIRST_SAMPLE..=relative::MOST_RECENT_SAMPLE).contains(&number) {
+                    return Err(Error::value("DAQmx_Read_RelativeTo", number));
+                }
+                state.read.relative_to = number;
+            }
+            0x190B => state.read.offset = number,
+            0x2232 => {
+                if !matches!(number, 12523 | 12524 | 12525 | 12547) {
+                    return Err(Error::value("DAQmx_Read_WaitMode", number));
+                }
+                state.read.wait_mode = number;
+            }
+            0x22B0 => {
+                if value.as_f64().is_nan() || value.as_f64() < 0.0 {
+                    return Err(Error::value("DAQmx_Read_SleepTime", value.display()));
+                }
+                state.read.sleep_time = value.as_f64();
+            }
+            0x2EC5 if number == 10231 => {}
+            _ => {
+                return Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
+                    .with("Property", row.display()));
+            }
+        }
+        if !running {
+            state.unverify();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reset_read(&self, id: i32) -> Result<()> {
+        let row = attribute::resettable(Object::Read, id)?;
+        let mut state = self.state()?;
+        let default = ReadSettings::default();
+        match row.id {
+            0x1211 => {
+                state.not_running(Object::Read, id)?;
+                state.read.overwrite = default.overwrite;
+            }
+            0x1215 => state.read.all_available = default.all_available,
+            0x1823 => state.read.channels = None,
+            0x1826 => state.read.auto_start = default.auto_start,
+            0x190A => state.read.relative_to = default.relative_to,
+            0x190B => state.read.offset = default.offset,
+            0x2232 => state.read.wait_mode = default.wait_mode,
+            0x22B0 => state.read.sleep_time = default.sleep_time,
+            0x2EC4..=0x2EC7 => {}
+            _ => {
+                return Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
+                    .with("Property", row.display()));
+            }
+        }
+        Ok(())
+    }
+
+    // ---- task attributes ----
+
+    pub(crate) fn get_task(&self, id: i32) -> Result<Value> {
+        let row = attribute::readable(Object::Task, id)?;
+        let mut state = self.state()?;
+        Ok(match row.id {
+            0x1273 => {
+                let names: Vec<_> = state.channels.iter().map(|one| one.name.clone()).collect();
+                Value::Str(names::join(&names))
+            }
+            0x1274 => Value::Bool(state.done()),
+            0x1276 => Value::Str(self.name.clone()),
+            0x2181 => Value::U32(state.channels.len() as u32),
+            0x230E => {
+                let names: Vec<_> = state
+                    .devices()
+                    .iter()
+                    .map(|device| device.name.clone())
+                    .collect();
+                Value::Str(names::join(&names))
+            }
+            0x29BA => Value::U32(state.devices().len() as u32),
+            _ => {
+                return Err(
+                    Error::new(code::ATTRIBUTE_NOT_SUPPORTED).with("Property", row.display())
+                );
+            }
+        })
+    }
+
+    // ---- states ----
+
+    pub(crate) fn control(&self, what: i32) -> Result<()> {
+        match what {
+            action::START => self.start(),
+            action::STOP => self.stop(),
+            action::VERIFY => {
+                let mut state = self.state()?;
+                if state.phase < Phase::Verified {
+                    state.verify()?;
+                }
+                Ok(())
+            }
+            action::RESERVE | action::COMMIT => {
+                let goal = if what == action::RESERVE {
+                    Phase::Reserved
+                } else {
+                    Phase::Committed
+                };
+                let mut state = self.state()?;
+                if state.phase < goal {
+                    self.reserve(&mut state)?;
+                    state.phase = goal;
+                }
+                Ok(())
+            }
+            action::UNRESERVE => {
+                let mut state = self.resting()?;
+                driver().release(self.handle);
+                state.phase = state.phase.min(Phase::Verified);
+                Ok(())
+            }
+            action::ABORT => {
+                self.abort(code::RUNTIME_ABORTED_ROUTING);
+                Ok(())
+            }
+            _ => Err(Error::new(code::INVALID_TASK_ACTION).with("Requested Value", what)),
+        }
+    }
+
+    fn reserve(&self, state: &mut State) -> Result<Arc<Plan>> {
+        let plan = state.verify()?;
+        driver().reserve(&plan.resources, self.handle)?;
+        Ok(plan)
+    }
+
+    pub(crate) fn start(&self) -> Result<()> {
+        let mut state = self.state()?;
+        self.start_locked(&mut state, false)
+    }
+
+    fn start_locked(&self, state: &mut State, automatic: bool) -> Result<()> {
+        if state.phase == Phase::Running {
+            return Ok(());
+        }
+        let plan = self.reserve(state)?;
+        state.rest = state.phase.max(Phase::Verified);
+        if automatic
+            && plan.rate.is_none()
+            && let Some(run) = state.run.as_mut()
+            && run.ended.is_none()
+        {
+            // One read on demand after another: the signal goes on where it was.
+            run.plan = plan;
+            state.phase = Phase::Running;
+            state.auto_started = true;
+            state.aborted = None;
+            return Ok(());
+        }
+        state.runs += 1;
+        self.archive(state);
+        let overwrite = match state.read.overwrite {
+            None => Overwrite::Unset,
+            Some(DO_NOT_OVERWRITE) => Overwrite::Forbidden,
+            Some(_) => Overwrite::Allowed,
+        };
+        let clock = driver().clock();
+        let began = Some(clock.now());
+        state.run = Some(Run::new(state.runs, plan, clock, overwrite, began));
+        state.phase = Phase::Running;
+        state.auto_started = automatic;
+        state.aborted = None;
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Puts the account of the last run aside.
+    fn archive(&self, state: &mut State) {
+        if let Some(mut run) = state.run.take() {
+            run.end(None);
+            driver().archive(run.ledger(&self.name));
+        }
+    }
+
+    pub(crate) fn stop(&self) -> Result<()> {
+        let mut state = self.state()?;
+        self.stop_locked(&mut state);
+        Ok(())
+    }
+
+    fn stop_locked(&self, state: &mut State) {
+        if state.phase != Phase::Running {
+            return;
+        }
+        if let Some(run) = state.run.as_mut()
+            && !(state.auto_started && run.plan.rate.is_none() && state.aborted.is_none())
+        {
+            run.end(None);
+        }
+        state.phase = state.rest;
+        if state.phase < Phase::Reserved {
+            driver().release(self.handle);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Stops at once and releases everything; waiting calls fail with `reason`.
+    pub(crate) fn abort(&self, reason: i32) {
+        let mut state = lock(&self.state);
+        self.abort_locked(&mut state, reason);
+    }
+
+    fn abort_locked(&self, state: &mut State, reason: i32) {
+        state.aborted = Some(reason);
+        self.stop_locked(state);
+        driver().release(self.handle);
+        state.phase = state.phase.min(Phase::Verified);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut state = lock(&self.state);
+        self.abort_locked(&mut state, code::RUNTIME_ABORTED_ROUTING);
+        self.archive(&mut state);
+        state.cleared = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether one of the task's channels is on this device.
+    pub(crate) fn uses(&self, device: &str) -> bool {
+        lock(&self.state)
+            .channels
+            .iter()
+            .any(|channel| channel.device.name.eq_ignore_ascii_case(device))
+    }
+
+    pub(crate) fn is_done(&self) -> Result<bool> {
+        let mut state = self.state()?;
+        if let Some(error) = state.run_error() {
+            return Err(error);
+        }
+        Ok(state.done())
+    }
+
+    pub(crate) fn wait_until_done(&self, timeout: f64) -> Result<()> {
+        let mut state = self.state()?;
+        let Some(run) = state.run.as_ref().filter(|_| state.phase == Phase::Running) else {
+            return Ok(());
+        };
+        let (number, clock) = (run.number, Arc::clone(&run.clock));
+        let deadline = Deadline::new(&clock, timeout);
+        loop {
+            if state.cleared || state.aborted.is_some() && state.phase != Phase::Running {
+                return Err(Error::new(
+                    state.aborted.unwrap_or(code::RUNTIME_ABORTED_ROUTING),
+                ));
+            }
+            if state.phase != Phase::Running || state.runs != number {
+                return Ok(());
+            }
+            if let Some(error) = state.run_error() {
+                return Err(error);
+            }
+            if state.done() {
+                return Ok(());
+            }
+            let end = state
+                .run
+                .as_ref()
+                .and_then(|run| Some((run.plan.rate?, run.plan.total?, run.began?)));
+            let target = end.map_or(u64::MAX, |(rate, total, began)| {
+                began.saturating_add(rate.time_of(total))
+            });
+            if deadline.passed(&clock) {
+                return Err(Error::new(code::WAIT_UNTIL_DONE_TIMED_OUT));
+            }
+            state = sleep(&self.changed, state, deadline.sleep(&clock, target));
+        }
+    }
+
+    /// Bytes of one raw sample of the channels to read.
+    pub(crate) fn raw_width(&self) -> Result<usize> {
+        match self.get_read(0x217A)? {
+            Value::U32(bytes) if bytes > 0 => Ok(bytes as usize),
+            _ => Err(Error::new(code::READ_NO_INPUT_CHANS)),
+        }
+    }
+
+    /// The account of the current or last run.
+    pub(crate) fn ledger(&self) -> Option<Ledger> {
+        lock(&self.state)
+            .run
+            .as_mut()
+            .map(|run| run.ledger(&self.name))
+    }
+
+    // ---- reading ----
+
+    /// Waits for samples and takes them. Where an error comes with samples (a timeout), both are
+    /// given.
+    pub(crate) fn claim(&self, request: Request) -> (Option<Claim>, Option<Error>) {
+        let mut held = match self.state() {
+            Ok(state) => Held {
+                guard: Some(state),
+                changed: &self.changed,
+            },
+            Err(error) => return (None, Some(error)),
+        };
+        let mut claimed = false;
+        let outcome = self.claim_held(&mut held, request, &mut claimed);
+        let state = &mut *held;
+        if let Some(run) = state.run.as_mut() {
+            if claimed {
+                run.claimed = None;
+            }
+            run.reads += 1;
+            run.errors += u64::from(!matches!(outcome, Ok((_, None))));
+        }
+        // A task that a read started is stopped after its last sample; on demand, each is the last.
+        let finished = state.auto_started
+            && state.run.as_ref().is_some_and(|run| {
+                run.plan.rate.is_none()
+                    || matches!(outcome, Ok((_, None)))
+                        && run.plan.total.is_some_and(|total| run.position >= total)
+            });
+        if finished {
+            self.stop_locked(state);
+        }
+        if claimed {
+            self.changed.notify_all();
+        }
+        match outcome {
+            Ok((claim, error)) => (Some(claim), error),
+            Err(error) => (None, Some(error)),
+        }
+    }
+
+    fn claim_held(
+        &self,
+        held: &mut Held<'_>,
+        request: Request,
+        claimed: &mut bool,
+    ) -> Result<(Claim, Option<Error>)> {
+        if held.channels.is_empty() {
+            return Err(Error::new(code::READ_NO_INPUT_CHANS));
+        }
+        if held.phase != Phase::Running {
+            if !held.read.auto_start {
+                return Err(Error::new(code::READ_AUTO_START_OFF));
+            }
+            self.start_locked(held, true)?;
+        }
+        let number = held.runs;
+        let sources = held.read_indices()?;
+        if request.scalar && sources.len() != 1 {
+            return Err(Error::new(code::MULTI_CHAN_SCALAR_READ));
+        }
+        let clock = Arc::clone(&held.running(number)?.clock);
+        let deadline = Deadline::new(&clock, request.timeout);
+        // One read at a time: a second reader waits for its turn.
+        while held.running(number)?.claimed.is_some() {
+            if deadline.passed(&clock) {
+                return Err(Error::new(code::SAMPLES_NOT_YET_AVAILABLE));
+            }
+            held.wait(deadline.sleep(&clock, u64::MAX));
+        }
+        let plan = &held.running(number)?.plan;
+        if sources
+            .iter()
+            .any(|&index| plan.sources[index].raw_bits > request.widest)
+        {
+            return Err(Error::new(code::WRONG_READ_FUNCTION));
+        }
+        let all_available = held.read.all_available;
+        let (relative_to, offset) = (held.read.relative_to, i64::from(held.read.offset));
+        let run = held.running(number)?;
+        let plan = Arc::clone(&run.plan);
+        let count = match request.samples {
+            -1 => default_count(run, all_available),
+            samples => u64::try_from(samples).map_err(|_| {
+                Error::new(code::INVALID_ATTRIBUTE_VALUE)
+                    .with("Parameter", "numSampsPerChan")
+                    .with("Requested Value", samples)
+            })?,
+        };
+        let needed = usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(request.width)
+            .saturating_mul(sources.len());
+        if needed > request.capacity {
+            return Err(Error::new(code::READ_BUFFER_TOO_SMALL)
+                .with("Requested Number of Samples per Channel", count)
+                .with("Number of Channels", sources.len())
+                .with("Array Size in Samples", request.capacity));
+        }
+        let base = match relative_to {
+            relative::FIRST_SAMPLE => 0,
+            relative::MOST_RECENT_SAMPLE => run.acquired(),
+            relative::REFERENCE_TRIGGER | relative::FIRST_PRETRIGGER_SAMPLE => {
+                return Err(Error::new(code::NO_REF_TRIG));
+            }
+            _ => run.position,
+        };
+        let first = u64::try_from(
+            i64::try_from(base)
+                .unwrap_or(i64::MAX)
+                .saturating_add(offset),
+        )
+        .map_err(|_| {
+            Error::new(code::NEGATIVE_READ_SAMPLE_NUMBER)
+                .with("Position", base)
+                .with("Offset", offset)
+        })?;
+        let end = first.saturating_add(count);
+        if first < run.oldest() {
+            return Err(Error::new(code::SAMPLES_NO_LONGER_AVAILABLE)
+                .with("Property", "DAQmx_Read_RelativeTo")
+                .with("Corresponding Value", relative_to)
+                .with("Property", "DAQmx_Read_Offset")
+                .with("Corresponding Value", offset));
+        }
+        if plan.total.is_some_and(|total| end > total) {
+            return Err(Error::new(code::SAMPLES_WILL_NEVER_BE_AVAILABLE));
+        }
+        if plan.rate.is_none() {
+            run.grant(end);
+        }
+        run.claimed = Some(end);
+        *claimed = true;
+        let (end, error) = loop {
+            let run = held.running(number)?;
+            let acquired = run.acquired();
+            if acquired >= end {
+                break (end, None);
+            }
+            if let Some(ended) = &run.ended {
+                let error = ended.error.clone();
+                return Err(
+                    error.unwrap_or_else(|| Error::new(code::SAMPLES_WILL_NEVER_BE_AVAILABLE))
+                );
+            }
+            if deadline.passed(&clock) {
+                break (
+                    acquired.max(first),
+                    Some(Error::new(code::SAMPLES_NOT_YET_AVAILABLE)),
+                );
+            }
+            let target = match (run.began, plan.rate) {
+                (Some(began), Some(rate)) => began.saturating_add(rate.time_of(end)),
+                _ => u64::MAX,
+            };
+            held.wait(deadline.sleep(&clock, target));
+        };
+        held.running(number)?.deliver(first, end);
+        Ok((
+            Claim {
+                plan,
+                sources,
+                first,
+                count: (end - first) as usize,
+            },
+            error,
+        ))
+    }
+}
+
+/// The task's lock, held by a call that may have to wait.
+struct Held<'a> {
+    /// Always there, except within `wait`.
+    guard: Option<MutexGuard<'a, State>>,
+    changed: &'a Condvar,
+}
+
+impl Held<'_> {
+    /// Lets go of the lock until something changed or the time is up; `None` waits for a change.
+    fn wait(&mut self, time: Option<Duration>) {
+        if let Some(guard) = self.guard.take() {
+            self.guard = Some(sleep(self.changed, guard, time));
+        }
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.guard
+            .as_ref()
+            .expect("the lock is held outside of wait")
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.guard
+            .as_mut()
+            .expect("the lock is held outside of wait")
+    }
+}
+
+fn sleep<'a>(
+    changed: &Condvar,
+    guard: MutexGuard<'a, State>,
+    time: Option<Duration>,
+) -> MutexGuard<'a, State> {
+    match time {
+        None => changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        Some(time) => {
+            let time = time.min(Duration::from_secs(3600));
+            changed
+                .wait_timeout(guard, time)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0
+        }
+    }
+}
+
+/// What "all that is there" means for a read.
+fn default_count(run: &mut Run, all_available: bool) -> u64 {
+    match (run.plan.rate, run.plan.total) {
+        (None, _) => 1,
+        (Some(_), Some(total)) if !all_available => total.saturating_sub(run.position),
+        _ => run.available(),
+    }
+}
+
+/// When a waiting call gives up, in simulated time.
+#[derive(Debug, Clone, Copy)]
+struct Deadline(u64);
+
+impl Deadline {
+    /// A negative timeout waits for ever.
+    fn new(clock: &Clock, timeout: f64) -> Self {
+        if timeout < 0.0 {
+            return Self(u64::MAX);
+        }
+        // The cast saturates, and takes NaN as 0.
+        Self(clock.now().saturating_add((timeout * 1e9) as u64))
+    }
+
+    fn passed(self, clock: &Clock) -> bool {
+        self.0 != u64::MAX && clock.now() >= self.0
+    }
+
+    /// How long to sleep for something that happens at `target` at the latest.
+    fn sleep(self, clock: &Clock, target: u64) -> Option<Duration> {
+        match self.0.min(target) {
+            u64::MAX => None,
+            until => clock.wait_until(until),
+        }
+    }
+}
+
+impl State {
+    fn not_running(&self, object: Object, id: i32) -> Result<()> {
+        if self.phase == Phase::Running {
+            let row = attribute::find(object, id)?;
+            return Err(Error::new(code::CANNOT_SET_WHILE_RUNNING).with("Property", row.display()));
+        }
+        Ok(())
+    }
+
+    /// Something changed: what was verified has to be verified again.
+    fn unverify(&mut self) {
+        self.plan = None;
+        if self.phase == Phase::Verified {
+            self.phase = Phase::Unverified;
+        }
+    }
+
+    fn devices(&self) -> Vec<Arc<Device>> {
+        let mut devices: Vec<Arc<Device>> = Vec::new();
+        for channel in &self.channels {
+            if !devices
+                .iter()
+                .any(|device| device.name == channel.device.name)
+            {
+                devices.push(Arc::clone(&channel.device));
+            }
+        }
+        devices
+    }
+
+    /// The names of a list, as channels of this task. Ranges are expanded.
+    fn channel_names(&self, list: &str) -> Result<Vec<String>> {
+        let known = |name: &str| {
+            self.channels
+                .iter()
+                .find(|channel| channel.name.eq_ignore_ascii_case(name.trim()))
+                .map(|channel| channel.name.clone())
+        };
+        if let Some(name) = known(list) {
+            return Ok(vec![name]);
+        }
+        let missing = |name: &str| Error::new(code::INVALID_CHANNEL).with("Channel Name", name);
+        let mut found = Vec::new();
+        for part in list
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            if let Some(name) = known(part) {
+                found.push(name);
+                continue;
+            }
+            for name in names::expand(part).map_err(|_| missing(part))? {
+                found.push(known(&name).ok_or_else(|| missing(&name))?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_names(&self) -> Result<Vec<String>> {
+        if self.channels.is_empty() {
+            return Err(Error::new(code::NO_CHANS_IN_TASK));
+        }
+        Ok(match &self.read.channels {
+            Some(names) => names.clone(),
+            None => self
+                .channels
+                .iter()
+                .map(|channel| channel.name.clone())
+                .collect(),
+        })
+    }
+
+    fn read_indices(&self) -> Result<Vec<usize>> {
+        let Some(names) = &self.read.channels else {
+            return Ok((0..self.channels.len()).collect());
+        };
+        names
+            .iter()
+            .map(|name| {
+                self.channels
+                    .iter()
+                    .position(|channel| channel.name == *name)
+                    .ok_or_else(|| Error::new(code::INVALID_CHANNEL).with("Channel Name", name))
+            })
+            .collect()
+    }
+
+    /// What the clocks of the task's devices have in common.
+    fn clock_limits(&self) -> Option<ClockLimits> {
+        let mut common: Option<ClockLimits> = None;
+        for device in self.devices() {
+            let count = self
+                .channels
+                .iter()
+                .filter(|channel| channel.device.name == device.name)
+                .count();
+            let limits = ClockLimits::analog(&device, count)?;
+            common = Some(match common {
+                None => limits,
+                Some(common) => ClockLimits {
+                    slowest: common.slowest.max(limits.slowest),
+                    fastest_single: common.fastest_single.min(limits.fastest_single),
+                    fastest: common.fastest.min(limits.fastest),
+                    ..common
+                },
+            });
+        }
+        common
+    }
+
+    /// The rate as the clock makes it; `None` on demand.
+    fn sample_rate(&self) -> Result<Option<Rate>> {
+        if self.timing.kind == timing_type::ON_DEMAND {
+            return Ok(None);
+        }
+        let limits = self
+            .clock_limits()
+            .ok_or_else(|| Error::new(code::NO_CHANS_IN_TASK))?;
+        let rate = limits.coerce(self.timing.rate)?;
+        // A clock from outside comes as fast as the program says it does.
+        Ok(Some(if self.timing.onboard() {
+            rate
+        } else {
+            Rate::from_hertz(self.timing.rate)
+        }))
+    }
+
+    fn buffer_size(&self) -> u64 {
+        if let Some(size) = self.buffer {
+            return u64::from(size);
+        }
+        match (self.timing.kind, self.timing.mode) {
+            (timing_type::ON_DEMAND, _) => 0,
+            (_, mode::FINITE) => self.timing.samples,
+            _ => {
+                let rate = self.sample_rate().ok().flatten();
+                default_buffer(
+                    rate.map_or(self.timing.rate, Rate::hertz),
+                    self.timing.samples,
+                )
+            }
+        }
+    }
+
+    /// Checks everything together and fixes what a run needs.
+    fn verify(&mut self) -> Result<Arc<Plan>> {
+        if self.channels.is_empty() {
+            return Err(Error::new(code::NO_CHANS_IN_TASK));
+        }
+        let signals = driver().signals();
+        if let Some(plan) = &self.plan
+            && plan.signals == signals.version
+        {
+            self.phase = self.phase.max(Phase::Verified);
+            return Ok(Arc::clone(plan));
+        }
+        let devices = self.devices();
+        if let [first, others @ ..] = devices.as_slice()
+            && others.iter().any(|other| {
+                first.product.name != other.product.name || first.product.bus == bus::USB
+            })
+        {
+            return Err(Error::new(code::MULTI_DEVS_IN_TASK));
+        }
+        let rate = self.sample_rate()?;
+        let total =
+            (rate.is_some() && self.timing.mode == mode::FINITE).then_some(self.timing.samples);
+        let buffer = self.buffer_size();
+        if rate.is_some() && buffer == 0 {
+            return Err(Error::value("DAQmx_Buf_Input_BufSize", 0).with("Minimum Value", 1));
+        }
+        if total.is_some_and(|total| buffer < total) {
+            return Err(Error::value("DAQmx_Buf_Input_BufSize", buffer)
+                .with("Minimum Value", self.timing.samples)
+                .with("Property", "DAQmx_SampQuant_SampPerChan")
+                .with("Corresponding Value", self.timing.samples));
+        }
+        let sources = self
+            .channels
+            .iter()
+            .map(|channel| {
+                let physical = channel.device.full_name(channel.physical);
+                channel.source(signals.of(&channel.device.name, &physical))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let resources = devices
+            .iter()
+            .map(|device| format!("{}/ai", device.name.to_ascii_lowercase()))
+            .collect();
+        let plan = Arc::new(Plan {
+            rate,
+            total,
+            buffer,
+            sources,
+            resources,
+            signals: signals.version,
+        });
+        self.plan = Some(Arc::clone(&plan));
+        self.phase = self.phase.max(Phase::Verified);
+        Ok(plan)
+    }
+
+    /// Whether there is nothing left to wait for.
+    fn done(&mut self) -> bool {
+        match self.run.as_mut() {
+            Some(run) if self.phase == Phase::Running => run.done(),
+            _ => true,
+        }
+    }
+
+    /// Why the run ended by itself, where it did with an error.
+    fn run_error(&mut self) -> Option<Error> {
+        if self.phase != Phase::Running {
+            return None;
+        }
+        let run = self.run.as_mut()?;
+        run.acquired();
+        run.ended.as_ref()?.error.clone()
+    }
+
+    /// The run of this number, or why it is no longer under way.
+    fn running(&mut self, number: u32) -> Result<&mut Run> {
+        if let Some(reason) = self.aborted {
+            return Err(Error::new(reason));
+        }
+        if self.cleared {
+            return Err(Error::new(code::RUNTIME_ABORTED_ROUTING));
+        }
+        if self.phase != Phase::Running || self.runs != number {
+            return Err(Error::new(code::SAMPLES_WILL_NEVER_BE_AVAILABLE));
+        }
+        self.run
+            .as_mut()
+            .ok_or_else(|| Error::new(code::SAMPLES_WILL_NEVER_BE_AVAILABLE))
+    }
+}
