@@ -477,6 +477,44 @@ impl Queue {
         Ok((first, PyList::new(py, items)?))
     }
 
+    /// Puts an item although the queue may be full: for those who would otherwise wait for themselves.
+    fn _put_beyond(&self, py: Python<'_>, item: Py<PyAny>) -> PyResult<()> {
+        let wake = {
+            let mut state = self.lock();
+            if state.shut_down {
+                drop(state);
+                return Err(shut_down(py));
+            }
+            state.push(item)
+        };
+        wake.pay();
+        Ok(())
+    }
+
+    /// Counts one more unfinished task, for somebody who may still put.
+    fn _hold(&self) {
+        self.lock().unfinished += 1;
+    }
+
+    /// As `task_done`; returns whether nothing is unfinished any more.
+    fn _finish(&self) -> bool {
+        let (ended, wakes) = {
+            let mut state = self.lock();
+            state.unfinished = state.unfinished.saturating_sub(1);
+            let ended = state.unfinished == 0;
+            (
+                ended,
+                if ended {
+                    state.joiners.wake_all()
+                } else {
+                    Vec::new()
+                },
+            )
+        };
+        wakes.into_iter().for_each(Wake::pay);
+        ended
+    }
+
     /// Drops every item that is in the queue and returns how many; they count as done for `join`.
     fn clear(&self, py: Python<'_>) -> PyResult<usize> {
         if let Some(hooked) = self.hooked(py) {

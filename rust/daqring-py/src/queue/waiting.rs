@@ -31,7 +31,14 @@ const PATIENCE_MAX_NS: u64 = 100_000;
 
 /// A futex round trip costs about 43 us on the machines measured: spinning up to that costs at most twice
 /// what parking at once would have cost.
-const SPIN_NS: u64 = 47_000;
+const SPIN_MAX_NS: u64 = 47_000;
+const SPIN_MIN_NS: u64 = 1_000;
+const SPIN_WITHOUT_YIELD: Duration = Duration::from_micros(4);
+const PROBE_EVERY: u32 = 64;
+
+/// How long the next thread that waits spins, and how many have.
+static SPIN_BUDGET_NS: AtomicU64 = AtomicU64::new(SPIN_MAX_NS);
+static WAITS: AtomicU32 = AtomicU32::new(0);
 
 /// How often the main thread looks for signals while it is parked (only it runs Python's handlers).
 const SIGNAL_SLICE: Duration = Duration::from_millis(25);
@@ -195,24 +202,45 @@ fn learn_patience(attaching: Duration, hinted: bool) {
 }
 
 /// Spins for a while if a core can be spared; true when woken meanwhile.
+///
+/// The budget is learned: where spinning was in vain (no core is free for the other side, or items come
+/// rarely) it shrinks to next to nothing, and a full one is tried again now and then.
 fn spin(waiter: &Waiter) -> bool {
+    let waits = WAITS.fetch_add(1, Ordering::Relaxed);
+    let learned = SPIN_BUDGET_NS.load(Ordering::Relaxed);
+    let budget = if waits.is_multiple_of(PROBE_EVERY) {
+        SPIN_MAX_NS
+    } else {
+        learned
+    };
     if SPINNING.fetch_add(1, Ordering::Relaxed) >= spare_cores() {
         SPINNING.fetch_sub(1, Ordering::Relaxed);
         return waiter.woken.load(Ordering::Acquire);
     }
     let start = Instant::now();
-    let woken = loop {
+    let (woken, spent) = loop {
         for _ in 0..8 {
             std::hint::spin_loop();
         }
+        let spent = start.elapsed();
         if waiter.woken.load(Ordering::Acquire) {
-            break true;
+            break (true, spent);
         }
-        if start.elapsed() > Duration::from_nanos(SPIN_NS) {
-            break false;
+        if spent > Duration::from_nanos(budget) {
+            break (false, spent);
+        }
+        if spent > SPIN_WITHOUT_YIELD {
+            std::thread::yield_now();
         }
     };
     SPINNING.fetch_sub(1, Ordering::Relaxed);
+    let spent = u64::try_from(spent.as_nanos()).unwrap_or(SPIN_MAX_NS);
+    let next = if woken {
+        learned.max(3 * spent)
+    } else {
+        learned / 2
+    };
+    SPIN_BUDGET_NS.store(next.clamp(SPIN_MIN_NS, SPIN_MAX_NS), Ordering::Relaxed);
     woken
 }
 
