@@ -5,10 +5,11 @@
 //! so the writer refuses to go on.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::storage::SyncTarget;
+use crate::storage::{Medium, SyncTarget};
 
 /// How far a log has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +45,8 @@ struct State {
     due: bool,
     closed: bool,
     failure: Option<String>,
+    /// Files that nobody needs after the next sync.
+    removals: Vec<(Arc<dyn Medium>, PathBuf)>,
 }
 
 /// Shared between the writer and its sync handles.
@@ -66,11 +69,24 @@ impl Durable {
         });
     }
 
-    /// The current files get no more writes.
+    /// A target that the next sync is to cover, and no later one.
+    pub(crate) fn add_once(&self, target: Arc<dyn SyncTarget>) {
+        self.state().targets.push(Target {
+            target,
+            closing: true,
+        });
+    }
+
+    /// The targets there are get no more writes.
     pub(crate) fn close_targets(&self) {
         for target in &mut self.state().targets {
             target.closing = true;
         }
+    }
+
+    /// Removes a file after the next sync, which makes durable what stands in its place.
+    pub(crate) fn remove_after_sync(&self, medium: Arc<dyn Medium>, path: PathBuf) {
+        self.state().removals.push((medium, path));
     }
 
     pub(crate) fn advance(&self, written: Position) {
@@ -96,7 +112,7 @@ impl Durable {
     }
 
     pub(crate) fn sync(&self) -> io::Result<Position> {
-        let (targets, goal) = {
+        let (targets, goal, removals) = {
             let mut state = self.state();
             if let Some(failure) = &state.failure {
                 return Err(io::Error::other(failure.clone()));
@@ -107,13 +123,17 @@ impl Durable {
                 .iter()
                 .map(|entry| (Arc::clone(&entry.target), entry.closing))
                 .collect();
-            (targets, state.written)
+            (targets, state.written, std::mem::take(&mut state.removals))
         };
         for (target, _) in &targets {
             if let Err(error) = target.sync() {
                 self.state().failure = Some(format!("syncing the log failed: {error}"));
                 return Err(error);
             }
+        }
+        for (medium, path) in removals {
+            // A file that stays is a file too many, not a loss; recovery and readers know stale tails.
+            let _ = medium.remove(&path);
         }
         let mut state = self.state();
         state.targets.retain(|entry| {

@@ -19,6 +19,15 @@ pub enum LogError {
         /// Its length after the cut.
         kept: u64,
     },
+    /// The disk has less free space than was to be kept; the block was not written and the log can be finished.
+    DiskLow {
+        /// The file being written.
+        path: PathBuf,
+        /// Free bytes.
+        free: u64,
+        /// Bytes that were to stay free.
+        reserve: u64,
+    },
     /// The operating system refused an operation.
     Io {
         /// What was being done, in words that follow "Cannot".
@@ -69,7 +78,7 @@ impl LogError {
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             LogError::Io { source, .. } => Some(source.kind()),
-            LogError::NoSpace { .. } => Some(io::ErrorKind::StorageFull),
+            LogError::NoSpace { .. } | LogError::DiskLow { .. } => Some(io::ErrorKind::StorageFull),
             LogError::Exists(_) => Some(io::ErrorKind::AlreadyExists),
             _ => None,
         }
@@ -93,6 +102,16 @@ impl fmt::Display for LogError {
                 f,
                 "The disk is full: {} was cut back to its last whole segment ({kept} bytes); \
                  free some space or record to another disk.",
+                path.display()
+            ),
+            LogError::DiskLow {
+                path,
+                free,
+                reserve,
+            } => write!(
+                f,
+                "The disk of {} has {free} bytes left, of which {reserve} are kept to finish the recording; free some \
+                 space or record to another disk.",
                 path.display()
             ),
             LogError::Io {

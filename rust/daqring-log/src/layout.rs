@@ -396,6 +396,8 @@ pub enum GapCause {
     Unplug = 5,
     /// Damage to the log itself: bytes that recovery could not bring back.
     Damage = 6,
+    /// Deliberately not recorded, as between the records of a trigger: no loss.
+    Gated = 7,
     /// Not known.
     Unknown = 255,
 }
@@ -411,6 +413,7 @@ impl GapCause {
             4 => GapCause::Foreign,
             5 => GapCause::Unplug,
             6 => GapCause::Damage,
+            7 => GapCause::Gated,
             _ => GapCause::Unknown,
         }
     }
@@ -426,6 +429,7 @@ impl fmt::Display for GapCause {
             GapCause::Foreign => "read by somebody else",
             GapCause::Unplug => "the device was unplugged",
             GapCause::Damage => "the file was damaged",
+            GapCause::Gated => "deliberately not recorded",
             GapCause::Unknown => "unknown",
         })
     }
@@ -477,4 +481,41 @@ pub struct Block<'a> {
     pub crc32c: Option<u32>,
     /// The channels' runs, one after the other, each `samples` values long, little-endian.
     pub data: &'a [u8],
+}
+
+/// One trigger's samples: what [`LogWriter::write_record`](crate::LogWriter::write_record) notes about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Number of the record in its stream.
+    pub number: u64,
+    /// Time of its first sample, Unix nanoseconds.
+    pub start_time_ns: i64,
+    /// Samples per channel before the trigger.
+    pub pretrigger: u64,
+}
+
+/// A [`Record`] and where its samples are in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacedRecord {
+    /// Index of the stream in the file.
+    pub stream: u32,
+    /// Index of its first value in the group's channels.
+    pub first_value: u64,
+    /// Samples per channel.
+    pub samples: u64,
+    /// Index of its first sample in the stream.
+    pub first_sample: u64,
+    /// The record.
+    pub record: Record,
+}
+
+/// Readings that belong together: a sample of the device's clock and two of the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockPair {
+    /// Index of the sample in its stream.
+    pub sample: u64,
+    /// The host's monotonic clock, nanoseconds.
+    pub monotonic_ns: i64,
+    /// The host's clock, Unix nanoseconds.
+    pub utc_ns: i64,
 }

@@ -47,14 +47,18 @@
 
 mod durable;
 mod error;
+mod gather;
 mod layout;
 mod reader;
+mod rotate;
 mod scale;
 mod segment;
 mod source;
 mod stamped;
 mod storage;
+mod stream;
 mod tables;
+mod tail;
 mod verify;
 mod walk;
 mod writer;
@@ -62,12 +66,13 @@ mod writer;
 pub use durable::{Position, SyncHandle, SyncNeed};
 pub use error::LogError;
 pub use layout::{
-    Block, ChannelSpec, DataType, Gap, GapCause, GroupSpec, LOST_UNKNOWN, Properties,
-    PropertyValue, Scale, StreamGap, Timestamp, property,
+    Block, ChannelSpec, ClockPair, DataType, Gap, GapCause, GroupSpec, LOST_UNKNOWN, PlacedRecord,
+    Properties, PropertyValue, Record, Scale, StreamGap, Timestamp, property,
 };
 pub use reader::{Channel, Group, LogFile, Tail};
+pub use rotate::Rotation;
 pub use segment::{RunId, crc32c};
 pub use source::Source;
 pub use storage::{DirectIo, Disk, Medium, Storage, SyncTarget};
 pub use verify::{Problem, ProblemKind, StreamCheck, VerifyReport, verify, verify_source};
-pub use writer::{LogOptions, LogSummary, LogWriter, StreamSummary, SyncPolicy};
+pub use writer::{LogOptions, LogSummary, LogWriter, Segments, StreamSummary, SyncPolicy};

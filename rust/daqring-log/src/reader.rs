@@ -7,13 +7,16 @@ use std::sync::{Arc, OnceLock};
 
 use crate::error::LogError;
 use crate::layout::{
-    DataType, Gap, GapCause, LOST_UNKNOWN, Properties, PropertyValue, Scale, StreamGap, property,
+    ClockPair, DataType, Gap, GapCause, LOST_UNKNOWN, PlacedRecord, Properties, PropertyValue,
+    Record, Scale, StreamGap, property,
 };
 use crate::scale;
 use crate::segment::{
     HOUSEKEEPING, IndexEntry, MetadataReader, RunId, Stamp, key, split_path, toc,
 };
 use crate::source::{FileSource, Source};
+use crate::stamped::Stamped;
+use crate::tail::tail_paths;
 use crate::walk::{Step, Walked, Walker};
 
 /// How the file ends.
@@ -148,6 +151,50 @@ struct Segment {
     data_at: u64,
     chunks: u64,
     layout: u32,
+    source: u32,
+}
+
+/// Values of one channel that lie in one chunk.
+struct Stretch<'a> {
+    source: &'a dyn Source,
+    layout: &'a Layout,
+    run: &'a Run,
+    /// Where the chunk begins in its file.
+    base: u64,
+    /// First value in the chunk, and how many.
+    from: u64,
+    count: u64,
+}
+
+impl Stretch<'_> {
+    fn read(&self, size: usize, target: &mut [u8]) -> Result<(), LogError> {
+        let (layout, run) = (self.layout, self.run);
+        let failed =
+            |at: u64| move |error| LogError::format(at, format!("reading failed: {error}"));
+        if layout.interleaved {
+            let row = (layout.chunk_bytes / run.count) as usize;
+            let rows_at_once = (SCRATCH / row).max(1);
+            let mut scratch = vec![0; rows_at_once.min(target.len() / size) * row];
+            for (step, part) in target.chunks_mut(rows_at_once * size).enumerate() {
+                let rows = part.len() / size;
+                let at = self.base + (self.from + (step * rows_at_once) as u64) * row as u64;
+                let scratch = &mut scratch[..rows * row];
+                self.source.read_exact_at(scratch, at).map_err(failed(at))?;
+                let offset = run.offset as usize;
+                for (value, row) in part.chunks_exact_mut(size).zip(scratch.chunks_exact(row)) {
+                    value.copy_from_slice(&row[offset..offset + size]);
+                }
+            }
+        } else {
+            let at = self.base + run.offset + self.from * size as u64;
+            self.source.read_exact_at(target, at).map_err(failed(at))?;
+        }
+        if layout.big_endian {
+            let unit = run.data_type.swap_unit();
+            target.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+        }
+        Ok(())
+    }
 }
 
 /// Values of one channel from `first` on are in segment `segment`.
@@ -160,7 +207,8 @@ struct Piece {
 
 /// A file opened for reading. Reads go through the operating system's cache; no thread is excluded.
 pub struct LogFile {
-    source: Arc<dyn Source>,
+    /// The log, then its tails.
+    sources: Vec<Arc<dyn Source>>,
     properties: Properties,
     groups: Vec<Group>,
     layouts: Vec<Layout>,
@@ -194,8 +242,17 @@ impl LogFile {
     /// [`LogError::Io`], [`LogError::Format`] for a file that does not begin as TDMS, [`LogError::Unsupported`].
     pub fn open(path: impl AsRef<Path>) -> Result<LogFile, LogError> {
         let path = path.as_ref();
-        let source = FileSource::open(path).map_err(|error| LogError::io("open", path, error))?;
-        LogFile::from_source(Arc::new(source))
+        let open = |path: &Path| -> Result<Arc<dyn Source>, LogError> {
+            let source =
+                FileSource::open(path).map_err(|error| LogError::io("open", path, error))?;
+            Ok(Arc::new(source))
+        };
+        // The tails are opened first: what leaves them meanwhile is in the log already.
+        let tails: Vec<Arc<dyn Source>> = tail_paths(path)
+            .iter()
+            .filter_map(|tail| open(tail).ok())
+            .collect();
+        LogFile::from_sources(open(path)?, tails)
     }
 
     /// Opens whatever can be read at offsets.
@@ -203,6 +260,17 @@ impl LogFile {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_source(source: Arc<dyn Source>) -> Result<LogFile, LogError> {
+        LogFile::from_sources(source, Vec::new())
+    }
+
+    /// Opens a log and its tail files: samples that wait for their segment are read as the others.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), for the log alone; a tail that cannot be read is as good as none.
+    pub fn from_sources(
+        source: Arc<dyn Source>,
+        tails: Vec<Arc<dyn Source>>,
+    ) -> Result<LogFile, LogError> {
         let length = source
             .length()
             .map_err(|error| LogError::format(0, format!("the length is not known: {error}")))?;
@@ -230,7 +298,16 @@ impl LogFile {
                 Err(error) => return Err(error),
             }
         }
-        Ok(index.finish(source, length, tail))
+        let mut sources = vec![source];
+        if !index.complete() {
+            for tail in tails {
+                index.source = sources.len() as u32;
+                // Whatever is wrong with a tail, its sound part counts.
+                let _ = index.add_tail(&*tail);
+                sources.push(tail);
+            }
+        }
+        Ok(index.finish(sources, length, tail))
     }
 
     /// Properties of the file.
@@ -280,6 +357,54 @@ impl LogFile {
             .map(|time| time as i64)
             .zip(texts)
             .collect())
+    }
+
+    /// The records of triggers, in the order of the file.
+    ///
+    /// # Errors
+    /// [`LogError::Format`] for a damaged table.
+    pub fn records(&self) -> Result<Vec<PlacedRecord>, LogError> {
+        let stream = self.column("record.stream")?;
+        let first_value = self.column("record.first_value")?;
+        let samples = self.column("record.samples")?;
+        let first_sample = self.column("record.first_sample")?;
+        let number = self.column("record.number")?;
+        let pretrigger = self.column("record.pretrigger")?;
+        let start = self.column("record.start_time_ns")?;
+        let row = |at: usize| {
+            Some(PlacedRecord {
+                stream: *stream.get(at)? as u32,
+                first_value: *first_value.get(at)?,
+                samples: *samples.get(at)?,
+                first_sample: *first_sample.get(at)?,
+                record: Record {
+                    number: *number.get(at)?,
+                    start_time_ns: *start.get(at)? as i64,
+                    pretrigger: *pretrigger.get(at)?,
+                },
+            })
+        };
+        Ok((0..stream.len()).map_while(row).collect())
+    }
+
+    /// Readings of the clocks that belong together, each with the index of its stream.
+    ///
+    /// # Errors
+    /// [`LogError::Format`] for a damaged table.
+    pub fn clock_pairs(&self) -> Result<Vec<(u32, ClockPair)>, LogError> {
+        let stream = self.column("clock.stream")?;
+        let sample = self.column("clock.sample")?;
+        let monotonic = self.column("clock.monotonic_ns")?;
+        let utc = self.column("clock.utc_ns")?;
+        let row = |at: usize| {
+            let pair = ClockPair {
+                sample: *sample.get(at)?,
+                monotonic_ns: *monotonic.get(at)? as i64,
+                utc_ns: *utc.get(at)? as i64,
+            };
+            Some((*stream.get(at)? as u32, pair))
+        };
+        Ok((0..stream.len()).map_while(row).collect())
     }
 
     /// True if the recording was finished in order.
@@ -381,20 +506,20 @@ impl LogFile {
             )));
         }
         let mut rest = out;
-        self.each_stretch(channel, range, |layout, run, base, from, count| {
-            let (target, after) = std::mem::take(&mut rest).split_at_mut(count as usize * size);
+        self.each_stretch(channel, range, |stretch| {
+            let (target, after) =
+                std::mem::take(&mut rest).split_at_mut(stretch.count as usize * size);
             rest = after;
-            self.read_stretch(layout, run, base, from, size, target)
+            stretch.read(size, target)
         })
     }
 
-    /// Calls `visit` for each stretch of values that lies in one chunk: layout, run, the chunk's offset in the file,
-    /// first value in the chunk, number of values.
+    /// Calls `visit` for each stretch of values that lies in one chunk.
     fn each_stretch(
         &self,
         channel: &Channel,
         range: Range<u64>,
-        mut visit: impl FnMut(&Layout, &Run, u64, u64, u64) -> Result<(), LogError>,
+        mut visit: impl FnMut(Stretch<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
         if range.is_empty() {
             return Ok(());
@@ -419,47 +544,18 @@ impl LogFile {
             let (chunk, from) = (inside / run.count, inside % run.count);
             let count = (run.count - from).min(range.end - position);
             let base = segment.data_at + chunk * layout.chunk_bytes;
-            visit(layout, run, base, from, count)?;
+            visit(Stretch {
+                source: &*self.sources[segment.source as usize],
+                layout,
+                run,
+                base,
+                from,
+                count,
+            })?;
             position += count;
             if chunk + 1 == segment.chunks && from + count == run.count {
                 at += 1;
             }
-        }
-        Ok(())
-    }
-
-    fn read_stretch(
-        &self,
-        layout: &Layout,
-        run: &Run,
-        base: u64,
-        from: u64,
-        size: usize,
-        target: &mut [u8],
-    ) -> Result<(), LogError> {
-        let failed =
-            |at: u64| move |error| LogError::format(at, format!("reading failed: {error}"));
-        if layout.interleaved {
-            let row = (layout.chunk_bytes / run.count) as usize;
-            let rows_at_once = (SCRATCH / row).max(1);
-            let mut scratch = vec![0; rows_at_once.min(target.len() / size) * row];
-            for (step, part) in target.chunks_mut(rows_at_once * size).enumerate() {
-                let rows = part.len() / size;
-                let at = base + (from + (step * rows_at_once) as u64) * row as u64;
-                let scratch = &mut scratch[..rows * row];
-                self.source.read_exact_at(scratch, at).map_err(failed(at))?;
-                let offset = run.offset as usize;
-                for (value, row) in part.chunks_exact_mut(size).zip(scratch.chunks_exact(row)) {
-                    value.copy_from_slice(&row[offset..offset + size]);
-                }
-            }
-        } else {
-            let at = base + run.offset + from * size as u64;
-            self.source.read_exact_at(target, at).map_err(failed(at))?;
-        }
-        if layout.big_endian {
-            let unit = run.data_type.swap_unit();
-            target.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
         }
         Ok(())
     }
@@ -523,13 +619,21 @@ impl LogFile {
             )));
         }
         let mut texts = Vec::new();
-        self.each_stretch(channel, range, |layout, run, base, from, count| {
+        self.each_stretch(channel, range, |stretch| {
+            let Stretch {
+                source,
+                layout,
+                run,
+                base,
+                from,
+                count,
+            } = stretch;
             let at = base + run.offset;
             let damaged =
                 |what: &str| LogError::format(at, format!("the text of {} {what}", channel.name));
             // The index was checked: the ends fit into the run, and the run fits into the file.
             let mut bytes = vec![0; run.bytes as usize];
-            self.source
+            source
                 .read_exact_at(&mut bytes, at)
                 .map_err(|error| damaged(&format!("cannot be read: {error}")))?;
             let (ends, characters) = bytes.split_at(run.count as usize * 4);
@@ -699,10 +803,56 @@ struct Index {
     segments: Vec<Segment>,
     gaps: Vec<StreamGap>,
     next_sample: HashMap<String, u64>,
+    /// Streams of the groups in the tails.
+    stream_of: HashMap<String, String>,
     run: Option<RunId>,
+    /// Which source the segments are of.
+    source: u32,
 }
 
 impl Index {
+    fn complete(&self) -> bool {
+        let root = self
+            .by_path
+            .get("/")
+            .map(|object| &self.objects[*object].properties.list);
+        root.and_then(|list| property(list, key::COMPLETE)) == Some(&PropertyValue::Bool(true))
+    }
+
+    /// Takes in the segments of a tail file that the log does not have.
+    fn add_tail(&mut self, tail: &dyn Source) -> Result<(), LogError> {
+        let length = tail
+            .length()
+            .map_err(|error| LogError::format(0, format!("the length is not known: {error}")))?;
+        let mut walker = Walker::new(tail, length);
+        while let Step::Segment(walked) = walker.next()? {
+            let stamped = Stamped::parse(&walked)?;
+            let same_run = self.run.is_none() || stamped.stamp.run == self.run;
+            if !stamped.header_sound || !same_run || stamped.unfinished {
+                break;
+            }
+            for (group, stream) in &stamped.streams {
+                self.stream_of.insert(group.clone(), stream.clone());
+            }
+            let stream = stamped
+                .group
+                .as_ref()
+                .map(|group| self.stream_of.get(group).unwrap_or(group));
+            let next = stream
+                .and_then(|stream| self.next_sample.get(stream))
+                .copied()
+                .unwrap_or(0);
+            if stamped
+                .stamp
+                .first_sample
+                .is_some_and(|first| first >= next)
+            {
+                self.add(&walked)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes in one segment; false if its data are not whole and nothing of them counts.
     fn add(&mut self, walked: &Walked<'_>) -> Result<bool, LogError> {
         let mask = walked.lead_in.toc;
@@ -757,6 +907,7 @@ impl Index {
                     data_at: walked.data_at,
                     chunks,
                     layout: current,
+                    source: self.source,
                 });
             }
         }
@@ -1037,7 +1188,7 @@ impl Index {
             .insert(stream, block.first_sample.saturating_add(block.samples));
     }
 
-    fn finish(self, source: Arc<dyn Source>, length: u64, tail: Tail) -> LogFile {
+    fn finish(self, sources: Vec<Arc<dyn Source>>, length: u64, tail: Tail) -> LogFile {
         let mut chunks_of = vec![0u64; self.layouts.len()];
         for segment in &self.segments {
             chunks_of[segment.layout as usize] += segment.chunks;
@@ -1093,7 +1244,7 @@ impl Index {
                 .collect::<Vec<_>>()
         };
         let mut file = LogFile {
-            source,
+            sources,
             properties: root,
             groups,
             layouts,

@@ -51,6 +51,8 @@ pub(crate) mod key {
     pub(crate) const FORMAT: &str = "daqring.format";
     pub(crate) const STREAM: &str = "daqring.stream";
     pub(crate) const PART: &str = "daqring.part";
+    pub(crate) const FILE: &str = "daqring.file";
+    pub(crate) const PREVIOUS: &str = "daqring.previous";
     pub(crate) const COMPLETE: &str = "daqring.complete";
 }
 
@@ -86,7 +88,7 @@ impl std::fmt::Display for RunId {
 }
 
 /// What a segment says of the block or blocks it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct BlockStamp {
     pub(crate) seq: u64,
     pub(crate) blocks: u64,

@@ -24,7 +24,7 @@ pub enum DirectIo {
 }
 
 /// Where files are made.
-pub trait Medium: Send {
+pub trait Medium: Send + Sync {
     /// Makes a file for writing and locks it against other writers.
     ///
     /// An existing file is an error ([`io::ErrorKind::AlreadyExists`]) unless `overwrite`, and then it is emptied once it
@@ -41,6 +41,9 @@ pub trait Medium: Send {
 
     /// Makes the names in the directory of `path` durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Free bytes on the disk of `path`; `None` where that cannot be asked for.
+    fn free_space(&self, path: &Path) -> io::Result<Option<u64>>;
 }
 
 /// A file being written.
@@ -167,12 +170,25 @@ impl Medium for Disk {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        system::sync_directory(parent)
+        system::sync_directory(parent(path))
     }
+
+    fn free_space(&self, path: &Path) -> io::Result<Option<u64>> {
+        system::free_space(parent(path))
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(unix)]
+fn free_space_unix(directory: &Path) -> io::Result<Option<u64>> {
+    let status = rustix::fs::statvfs(directory)?;
+    Ok(Some(status.f_bavail.saturating_mul(status.f_frsize)))
 }
 
 /// Largest bounce buffer; longer segments that are not aligned in memory go out in pieces of this size.
@@ -305,6 +321,10 @@ mod system {
     pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()
     }
+
+    pub(super) fn free_space(directory: &Path) -> io::Result<Option<u64>> {
+        free_space_unix(directory)
+    }
 }
 
 #[cfg(windows)]
@@ -347,6 +367,10 @@ mod system {
     pub(super) fn sync_directory(_directory: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    pub(super) fn free_space(_directory: &Path) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 #[cfg(not(any(windows, all(target_os = "linux", not(daqring_portable)))))]
@@ -384,5 +408,10 @@ mod system {
     #[cfg(unix)]
     pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()
+    }
+
+    #[cfg(unix)]
+    pub(super) fn free_space(directory: &Path) -> io::Result<Option<u64>> {
+        free_space_unix(directory)
     }
 }

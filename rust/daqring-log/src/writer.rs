@@ -4,20 +4,23 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::durable::{Durable, Position, SyncHandle};
 use crate::error::LogError;
+use crate::gather::{Gather, Piece};
 use crate::layout::{
-    Block, ChannelSpec, Gap, GapCause, GroupSpec, LOST_UNKNOWN, Properties, PropertyValue,
+    Block, ClockPair, Gap, GapCause, GroupSpec, LOST_UNKNOWN, Properties, PropertyValue, Record,
     StreamGap,
 };
+use crate::rotate::{Rotation, file_name, with_suffix};
 use crate::segment::{
-    ALIGN, BlockStamp, HOUSEKEEPING, HeaderBuilder, RawIndex, RunId, Seal, crc32c, key, path,
-    scale_properties,
+    ALIGN, BlockStamp, HOUSEKEEPING, HeaderBuilder, RawIndex, RunId, Seal, crc32c, key,
 };
-use crate::storage::{DirectIo, Disk, Medium, Storage};
-use crate::tables::{BlockRow, EventRow, GapRow, Tables};
+use crate::storage::{DirectIo, Disk, Medium, Storage, SyncTarget};
+use crate::stream::{Stream, describe};
+use crate::tables::{BlockRow, ClockRow, EventRow, GapRow, RecordRow, Tables};
+use crate::tail::TailFile;
 
 /// Version of what FORMAT.md describes.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -37,6 +40,22 @@ pub enum SyncPolicy {
     Every(Duration),
 }
 
+/// What becomes a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Segments {
+    /// Each block, as it comes. For blocks of 1 MiB and more.
+    #[default]
+    EachBlock,
+    /// Blocks are gathered until there are `bytes` of samples, or until `time` of host time has passed since the first
+    /// of them. A block that is larger goes out as it is.
+    Gather {
+        /// Bytes of samples in a segment.
+        bytes: usize,
+        /// The longest time that a segment spans.
+        time: Option<Duration>,
+    },
+}
+
 /// How a log is written.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -47,10 +66,19 @@ pub struct LogOptions {
     pub direct_io: DirectIo,
     /// When what was written is brought to the medium.
     pub sync: SyncPolicy,
+    /// What becomes a segment.
+    pub segments: Segments,
+    /// How much host time of gathered samples the end of this process may cost at most. They go to a small file beside
+    /// the log until their segment is full. `None`: whatever waits for its segment.
+    pub flush_every: Option<Duration>,
+    /// When the recording goes on in another file. With rotation the path is a template, see [`Rotation`].
+    pub rotation: Rotation,
+    /// Blocks are refused ([`LogError::DiskLow`]) once the disk has less free space than this, so that the log can be
+    /// finished in order.
+    pub reserve: Option<u64>,
     /// Properties of the file.
     pub root_properties: Properties,
-    /// The most groups that gaps may make of the streams; after that, a gap is only in the gap table and in the block
-    /// that follows it, and the time axis of its group is no longer exact.
+    /// The most groups that gaps may make of the streams in one file; after that, the log goes on in another file.
     pub max_groups: usize,
 }
 
@@ -60,6 +88,10 @@ impl Default for LogOptions {
             overwrite: false,
             direct_io: DirectIo::Auto,
             sync: SyncPolicy::AtFinish,
+            segments: Segments::EachBlock,
+            flush_every: None,
+            rotation: Rotation::default(),
+            reserve: None,
             root_properties: Vec::new(),
             max_groups: 1000,
         }
@@ -80,7 +112,7 @@ pub struct StreamSummary {
     pub lost: u64,
     /// Some gap's size is not known.
     pub lost_unknown: bool,
-    /// Groups the stream was divided into by gaps.
+    /// Groups the stream was divided into by gaps and by the change of files.
     pub groups: u32,
 }
 
@@ -88,9 +120,11 @@ pub struct StreamSummary {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogSummary {
-    /// The files, in order.
+    /// The files that there are, in order.
     pub files: Vec<PathBuf>,
-    /// Bytes of all files.
+    /// Files that were removed to keep within [`Rotation::keep_bytes`].
+    pub removed: Vec<PathBuf>,
+    /// Bytes of all files, removed ones included.
     pub bytes: u64,
     /// Bytes of samples.
     pub payload: u64,
@@ -114,97 +148,10 @@ struct OutputFile {
     storage: Box<dyn Storage>,
     end: u64,
     segments: u64,
-}
-
-/// A part of a stream that a gap has ended; its final count is still to be told.
-struct ClosedPart {
-    channel_paths: Vec<String>,
-    samples: u64,
-}
-
-/// A group's samples as they come.
-struct Stream {
-    spec: GroupSpec,
-    /// Paths of the channels of the current part.
-    group_path: String,
-    channel_paths: Vec<String>,
-    start_ns: Option<i64>,
-    /// 1 for the first group, 2 for `name #2`, and so on.
-    part: u32,
-    /// Whether the current part's objects were written with their properties.
-    introduced: bool,
-    part_samples: u64,
-    closed: Option<ClosedPart>,
-    next_sample: Option<u64>,
-    next_seq: Option<u64>,
-    blocks: u64,
-    samples: u64,
-    lost: u64,
-    lost_unknown: bool,
-}
-
-impl Stream {
-    fn new(spec: GroupSpec) -> Stream {
-        let mut stream = Stream {
-            spec,
-            group_path: String::new(),
-            channel_paths: Vec::new(),
-            start_ns: None,
-            part: 0,
-            introduced: false,
-            part_samples: 0,
-            closed: None,
-            next_sample: None,
-            next_seq: None,
-            blocks: 0,
-            samples: 0,
-            lost: 0,
-            lost_unknown: false,
-        };
-        stream.next_part();
-        stream
-    }
-
-    fn next_part(&mut self) {
-        if self.introduced {
-            self.closed = Some(ClosedPart {
-                channel_paths: std::mem::take(&mut self.channel_paths),
-                samples: self.part_samples,
-            });
-        }
-        self.part += 1;
-        self.introduced = false;
-        self.part_samples = 0;
-        let name = part_name(&self.spec.name, self.part);
-        self.group_path = path(&name, None);
-        self.channel_paths = self
-            .spec
-            .channels
-            .iter()
-            .map(|channel| path(&name, Some(&channel.name)))
-            .collect();
-    }
-
-    /// Time of the block's first sample, Unix nanoseconds.
-    fn time_of(&self, block: &BlockStamp) -> i64 {
-        match (self.start_ns, self.spec.dt) {
-            (Some(start), Some(dt)) if !self.lost_unknown => {
-                start.saturating_add((block.first_sample as f64 * dt * 1e9).round() as i64)
-            }
-            // After a hole of unknown size only the host's clock says where we are: the block was complete then.
-            (_, Some(dt)) => block
-                .host_time_ns
-                .saturating_sub((block.samples as f64 * dt * 1e9).round() as i64),
-            (_, None) => block.host_time_ns,
-        }
-    }
-}
-
-fn part_name(name: &str, part: u32) -> String {
-    match part {
-        1 => name.to_owned(),
-        part => format!("{name} #{part}"),
-    }
+    /// Number of the file in its recording.
+    index: u32,
+    /// Host time of the first block.
+    began_ns: Option<i64>,
 }
 
 enum Phase {
@@ -213,27 +160,62 @@ enum Phase {
     Finished,
 }
 
+/// The directory's sync, as one more thing to bring to the medium.
+struct DirectorySync {
+    medium: Arc<dyn Medium>,
+    path: PathBuf,
+}
+
+impl SyncTarget for DirectorySync {
+    fn sync(&self) -> io::Result<()> {
+        self.medium.sync_directory(&self.path)
+    }
+}
+
 /// Writes a log.
 ///
 /// After a failure of the medium the writer stays failed: the file was cut to its last whole segment and every further
 /// call says [`LogError::Failed`]. A log that is dropped unfinished stays readable; only its tables are missing.
 pub struct LogWriter {
-    medium: Box<dyn Medium>,
+    medium: Arc<dyn Medium>,
+    template: PathBuf,
     options: LogOptions,
     run: RunId,
     phase: Phase,
     file: OutputFile,
     streams: Vec<Stream>,
+    /// Groups in the current file.
     groups_made: usize,
     tables: Tables,
     gaps: Vec<StreamGap>,
     header: Vec<u8>,
     payload: u64,
     blocks: u64,
+    segments: u64,
+    /// Files before the current one, with their lengths.
+    closed: Vec<(PathBuf, u64)>,
+    removed: Vec<PathBuf>,
+    removed_bytes: u64,
+    /// Bytes handed to the operating system, for the log and its tails, over all files.
+    handed: u64,
     durable: Arc<Durable>,
     /// A handle was taken: syncs are somebody else's work.
     synced_elsewhere: bool,
     last_sync: (Instant, u64),
+    last_flush_ns: Option<i64>,
+    /// When the disk's free space was last asked for: at which byte, when, and what it was.
+    last_space: Option<(u64, Instant, u64)>,
+}
+
+fn now_ns() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl LogWriter {
@@ -247,7 +229,7 @@ impl LogWriter {
         options: LogOptions,
         groups: Vec<GroupSpec>,
     ) -> Result<LogWriter, LogError> {
-        LogWriter::create_on(Box::new(Disk), path, options, groups)
+        LogWriter::create_on(Arc::new(Disk), path, options, groups)
     }
 
     /// As [`create`](Self::create), on a medium of the caller's.
@@ -255,46 +237,42 @@ impl LogWriter {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_on(
-        medium: Box<dyn Medium>,
+        medium: Arc<dyn Medium>,
         path: &Path,
         options: LogOptions,
         groups: Vec<GroupSpec>,
     ) -> Result<LogWriter, LogError> {
         check(&groups)?;
-        let storage = medium
-            .create(path, options.overwrite, options.direct_io)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => LogError::Exists(path.to_path_buf()),
-                io::ErrorKind::WouldBlock => LogError::Locked(path.to_path_buf()),
-                _ => LogError::io("create", path, error),
-            })?;
+        if let Segments::Gather { bytes: 0, .. } = options.segments {
+            return Err(LogError::Spec(
+                "Segments of 0 bytes cannot be gathered.".to_owned(),
+            ));
+        }
+        if options.rotation.samples == Some(0) {
+            return Err(LogError::Spec(
+                "Files of 0 samples cannot be written.".to_owned(),
+            ));
+        }
         let durable = Arc::new(Durable::default());
-        let prepared = storage
-            .sync_target()
-            .and_then(|target| medium.sync_directory(path).map(|()| target));
-        match prepared {
-            Ok(target) => durable.add_target(target),
-            Err(error) => {
-                drop(storage);
-                if !options.overwrite {
-                    // Only what was made here is removed; the error to tell is the first one.
-                    let _ = medium.remove(path);
-                }
-                return Err(LogError::io("create", path, error));
+        let first = file_name(path, options.rotation.is_on(), 0, now_ns());
+        let file = open_file(&medium, &durable, &first, &options, 0)?;
+        // The first name is made durable at once: a wrong disk should show before the experiment begins.
+        if let Err(error) = medium.sync_directory(&first) {
+            drop(file);
+            if !options.overwrite {
+                // Only what was made here is removed; the error to tell is the first one.
+                let _ = medium.remove(&first);
             }
+            return Err(LogError::io("create", &first, error));
         }
         let groups_made = groups.len();
         Ok(LogWriter {
             medium,
+            template: path.to_path_buf(),
             options,
             run: RunId::random(),
             phase: Phase::Open,
-            file: OutputFile {
-                path: path.to_path_buf(),
-                storage,
-                end: 0,
-                segments: 0,
-            },
+            file,
             streams: groups.into_iter().map(Stream::new).collect(),
             groups_made,
             tables: Tables::default(),
@@ -302,9 +280,16 @@ impl LogWriter {
             header: Vec::new(),
             payload: 0,
             blocks: 0,
+            segments: 0,
+            closed: Vec::new(),
+            removed: Vec::new(),
+            removed_bytes: 0,
+            handed: 0,
             durable,
             synced_elsewhere: false,
             last_sync: (Instant::now(), 0),
+            last_flush_ns: None,
+            last_space: None,
         })
     }
 
@@ -315,9 +300,33 @@ impl LogWriter {
         }
     }
 
+    /// Adds a group while recording (results of one's own, say) and gives its index.
+    ///
+    /// # Errors
+    /// [`LogError::Spec`] for a group that cannot be written beside the others; [`LogError::Failed`],
+    /// [`LogError::Finished`].
+    pub fn add_group(&mut self, group: GroupSpec) -> Result<usize, LogError> {
+        self.ready()?;
+        let mut all: Vec<GroupSpec> = self
+            .streams
+            .iter()
+            .map(|stream| stream.spec.clone())
+            .collect();
+        all.push(group.clone());
+        check(&all)?;
+        self.streams.push(Stream::new(group));
+        self.groups_made += 1;
+        Ok(self.streams.len() - 1)
+    }
+
     /// Identity of the run.
     pub fn run(&self) -> RunId {
         self.run
+    }
+
+    /// The file being written at the moment.
+    pub fn path(&self) -> &Path {
+        &self.file.path
     }
 
     /// Whether the page cache is passed by.
@@ -327,12 +336,27 @@ impl LogWriter {
 
     /// Bytes in all files so far.
     pub fn bytes_written(&self) -> u64 {
-        self.file.end
+        self.removed_bytes
+            + self.closed.iter().map(|(_, length)| length).sum::<u64>()
+            + self.file.end
+    }
+
+    /// What was handed to the operating system: the end of this process does not take it away.
+    pub fn written(&self) -> Position {
+        Position {
+            blocks: self.blocks,
+            bytes: self.handed,
+        }
     }
 
     /// What a crash of the machine cannot take away any more.
     pub fn durable(&self) -> Position {
         self.durable.position()
+    }
+
+    /// Free bytes of the disk when last asked, if [`LogOptions::reserve`] makes the writer ask.
+    pub fn free_space(&self) -> Option<u64> {
+        self.last_space.map(|(_, _, free)| free)
     }
 
     /// Lets another thread do the syncs; from now on the writer only says when one is due.
@@ -352,38 +376,20 @@ impl LogWriter {
         }
     }
 
-    /// Writes one block as one segment.
+    /// Writes one block, as a segment of its own or gathered with others.
     ///
     /// # Errors
-    /// [`LogError::Block`] for a block that does not fit its stream: nothing was written and the writer goes on.
-    /// Any other error is final.
+    /// [`LogError::Block`] for a block that does not fit its stream and [`LogError::DiskLow`] where it would leave too
+    /// little room to finish: nothing was written and the writer goes on. Any other error is final.
     pub fn write_block(&mut self, block: &Block<'_>) -> Result<(), LogError> {
         self.ready()?;
-        let stream = self.stream_for(block)?;
-        let cause = GapCause::from_u32(block.gap);
+        self.check_block(block)?;
+        self.check_space(block.data.len() as u64)?;
+        let at = block.group;
         if block.lost_before != 0 {
-            let count = (block.lost_before != LOST_UNKNOWN).then_some(block.lost_before);
-            let first_sample = match count {
-                Some(count) => block.first_sample - count,
-                None => self.streams[stream].next_sample.unwrap_or(0),
-            };
-            self.record_gap(
-                stream,
-                Gap {
-                    first_sample,
-                    count,
-                    cause,
-                    host_time_ns: block.host_time_ns,
-                },
-                false,
-            );
-            // Where nothing was written yet, there is no time axis to break.
-            if self.streams[stream].introduced && self.groups_made < self.options.max_groups {
-                self.streams[stream].next_part();
-                self.groups_made += 1;
-            }
+            self.gap_before(block)?;
         }
-        let stamp = BlockStamp {
+        let mut stamp = BlockStamp {
             seq: block.seq,
             blocks: 1,
             first_sample: block.first_sample,
@@ -392,16 +398,209 @@ impl LogWriter {
             gap: block.gap,
             host_time_ns: block.host_time_ns,
         };
-        let state = &mut self.streams[stream];
-        state.next_seq = Some(block.seq.wrapping_add(1));
-        state.next_sample = Some(block.first_sample.saturating_add(block.samples));
-        let crc = block.crc32c.unwrap_or_else(|| crc32c(block.data));
-        self.write_segment(stream, &stamp, crc, block.data)?;
+        let stream = &mut self.streams[at];
+        stream.next_seq = Some(block.seq.wrapping_add(1));
+        stream.next_sample = Some(block.first_sample.saturating_add(block.samples));
+        self.rotate_if_due(block)?;
+        self.file.began_ns.get_or_insert(block.host_time_ns);
+
+        let mut from = 0;
+        while from < block.samples {
+            let mut count = block.samples - from;
+            if let Some(limit) = self.options.rotation.samples {
+                let stream = &self.streams[at];
+                let waiting = stream
+                    .gather
+                    .as_ref()
+                    .map_or(0, |gather| gather.stamp.samples);
+                let room = limit.saturating_sub(stream.file_samples + waiting);
+                if room == 0 {
+                    self.rotate(block.host_time_ns)?;
+                    self.file.began_ns.get_or_insert(block.host_time_ns);
+                    continue;
+                }
+                count = count.min(room);
+            }
+            let piece = Piece {
+                data: block.data,
+                whole: block.samples,
+                from,
+                count,
+            };
+            let last = from + count == block.samples;
+            stamp.first_sample = block.first_sample + from;
+            stamp.samples = count;
+            stamp.blocks = u64::from(last);
+            self.accept(at, &piece, stamp, block.crc32c)?;
+            stamp.lost_before = 0;
+            stamp.gap = 0;
+            from += count;
+        }
+        self.flush_if_due(block.host_time_ns)?;
         self.sync_if_due()
     }
 
+    /// Writes the samples of one trigger into a group of records: no gap is made of what lies between them.
+    ///
+    /// The block's `lost_before` must be 0; its samples go out as a segment of their own.
+    ///
+    /// # Errors
+    /// As [`write_block`](Self::write_block).
+    pub fn write_record(&mut self, block: &Block<'_>, record: &Record) -> Result<(), LogError> {
+        self.ready()?;
+        let mut gap = GapCause::None;
+        if let Some(stream) = self.streams.get_mut(block.group)
+            && stream
+                .next_sample
+                .is_some_and(|next| block.first_sample > next)
+        {
+            // What lies between records was not wanted.
+            stream.next_sample = Some(block.first_sample);
+            gap = GapCause::Gated;
+        }
+        self.check_block(block)?;
+        if block.lost_before != 0 {
+            return Err(LogError::Block(
+                "A record has no gap before it; note a loss with note_gap.".to_owned(),
+            ));
+        }
+        self.check_space(block.data.len() as u64)?;
+        self.rotate_if_due(block)?;
+        self.file.began_ns.get_or_insert(block.host_time_ns);
+        let stream = &mut self.streams[block.group];
+        stream.next_seq = Some(block.seq.wrapping_add(1));
+        stream.next_sample = Some(block.first_sample.saturating_add(block.samples));
+        let first_value = stream.file_samples;
+        let stamp = BlockStamp {
+            seq: block.seq,
+            blocks: 1,
+            first_sample: block.first_sample,
+            samples: block.samples,
+            lost_before: 0,
+            gap: gap as u32,
+            host_time_ns: block.host_time_ns,
+        };
+        self.tables.records.push(RecordRow {
+            stream: block.group as u32,
+            first_value,
+            first_sample: block.first_sample,
+            samples: block.samples,
+            record: *record,
+        });
+        let crc = block.crc32c.unwrap_or_else(|| crc32c(block.data));
+        self.write_segment(block.group, &stamp, crc, block.data)?;
+        self.sync_if_due()
+    }
+
+    /// Takes in a piece of a block: straight into a segment, or into the gathered samples.
+    fn accept(
+        &mut self,
+        at: usize,
+        piece: &Piece<'_>,
+        mut stamp: BlockStamp,
+        crc: Option<u32>,
+    ) -> Result<(), LogError> {
+        let whole = piece.count == piece.whole;
+        let limit = match self.options.segments {
+            Segments::EachBlock => 0,
+            Segments::Gather { bytes, .. } => bytes,
+        };
+        let stream = &mut self.streams[at];
+        let sizes: Vec<usize> = stream.sizes().collect();
+        let nothing_waits = stream.gather.as_ref().is_none_or(Gather::is_empty);
+        if nothing_waits && piece.count as usize * sizes.iter().sum::<usize>() >= limit {
+            return if whole {
+                let crc = crc.unwrap_or_else(|| crc32c(piece.data));
+                self.write_segment(at, &stamp, crc, piece.data)
+            } else {
+                let data = piece.to_vec(&sizes);
+                self.write_segment(at, &stamp, crc32c(&data), &data)
+            };
+        }
+        let ends = stamp.blocks;
+        let (mut from, end) = (piece.from, piece.from + piece.count);
+        while from < end {
+            let stream = &mut self.streams[at];
+            let gather = stream
+                .gather
+                .get_or_insert_with(|| Gather::new(sizes.clone(), limit));
+            let count = gather.room().min(end - from);
+            stamp.blocks = if from + count == end { ends } else { 0 };
+            let part = Piece {
+                from,
+                count,
+                ..*piece
+            };
+            gather.add(&part, &stamp);
+            from += count;
+            stamp.first_sample += count;
+            stamp.lost_before = 0;
+            stamp.gap = 0;
+            let full = gather.room() == 0;
+            let late = match self.options.segments {
+                Segments::Gather {
+                    time: Some(time), ..
+                } => stamp.host_time_ns.saturating_sub(gather.stamp.host_time_ns) >= nanos(time),
+                _ => false,
+            };
+            if full || late {
+                self.close_gathered(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a segment of what a stream has gathered.
+    fn close_gathered(&mut self, at: usize) -> Result<(), LogError> {
+        let Some(mut gather) = self.streams[at].gather.take() else {
+            return Ok(());
+        };
+        if !gather.is_empty() {
+            // Blocks that the tail file brought to safety were counted when that happened.
+            self.blocks -= gather.flushed_blocks;
+            let (stamp, data) = gather.close();
+            self.write_segment(at, &stamp, crc32c(data), data)?;
+            gather.clear();
+            if let Some(tail) = &mut self.streams[at].tail {
+                tail.superseded = Some(self.handed);
+            }
+        }
+        self.streams[at].gather = Some(gather);
+        Ok(())
+    }
+
+    fn close_all_gathered(&mut self) -> Result<(), LogError> {
+        (0..self.streams.len()).try_for_each(|at| self.close_gathered(at))
+    }
+
+    fn gap_before(&mut self, block: &Block<'_>) -> Result<(), LogError> {
+        let at = block.group;
+        let count = (block.lost_before != LOST_UNKNOWN).then_some(block.lost_before);
+        let first_sample = match count {
+            Some(count) => block.first_sample - count,
+            None => self.streams[at].next_sample.unwrap_or(0),
+        };
+        self.close_gathered(at)?;
+        let gap = Gap {
+            first_sample,
+            count,
+            cause: GapCause::from_u32(block.gap),
+            host_time_ns: block.host_time_ns,
+        };
+        // Where nothing was written yet, there is no time axis to break.
+        let breaks = self.streams[at].part.introduced;
+        if breaks && self.groups_made >= self.options.max_groups {
+            self.rotate(block.host_time_ns)?;
+        } else if breaks {
+            self.streams[at].next_part();
+            self.groups_made += 1;
+        }
+        self.record_gap(at, gap, false);
+        Ok(())
+    }
+
     /// Checks a block against its stream.
-    fn stream_for(&self, block: &Block<'_>) -> Result<usize, LogError> {
+    fn check_block(&self, block: &Block<'_>) -> Result<(), LogError> {
         let refuse = |what: String| Err(LogError::Block(what));
         let Some(stream) = self.streams.get(block.group) else {
             return refuse(format!(
@@ -445,7 +644,51 @@ impl LogWriter {
                 block.first_sample, block.lost_before
             ));
         }
-        Ok(block.group)
+        Ok(())
+    }
+
+    /// Refuses a block that would leave too little room on the disk.
+    fn check_space(&mut self, more: u64) -> Result<(), LogError> {
+        let Some(reserve) = self.options.reserve else {
+            return Ok(());
+        };
+        let stale = match self.last_space {
+            None => true,
+            Some((at, when, free)) => {
+                let spent = self.handed - at + more;
+                // Asked for rarely where there is plenty, and for every block where it gets tight.
+                free < reserve.saturating_add(spent.saturating_mul(8))
+                    || when.elapsed() > Duration::from_millis(500)
+            }
+        };
+        if stale {
+            let free = self.medium.free_space(&self.file.path);
+            match free.map_err(|error| {
+                LogError::io(
+                    "ask for the free space of the disk of",
+                    &self.file.path,
+                    error,
+                )
+            })? {
+                Some(free) => self.last_space = Some((self.handed, Instant::now(), free)),
+                None => return Ok(()),
+            }
+        }
+        match self.last_space {
+            Some((at, _, free))
+                if free
+                    < reserve
+                        .saturating_add(self.handed - at)
+                        .saturating_add(more) =>
+            {
+                Err(LogError::DiskLow {
+                    path: self.file.path.clone(),
+                    free,
+                    reserve,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn record_gap(&mut self, stream: usize, gap: Gap, at_end: bool) {
@@ -490,16 +733,33 @@ impl LogWriter {
             host_time_ns,
             text: text.to_owned(),
         });
-        if self.tables.is_full() {
-            self.write_tables(false, &[])?;
+        self.write_full_tables()
+    }
+
+    /// Notes that a sample of a group and two readings of the host's clocks belong together.
+    ///
+    /// # Errors
+    /// [`LogError::Failed`], [`LogError::Finished`].
+    pub fn note_clock(&mut self, group: usize, pair: ClockPair) -> Result<(), LogError> {
+        self.ready()?;
+        self.tables.clocks.push(ClockRow {
+            stream: group as u32,
+            pair,
+        });
+        self.write_full_tables()
+    }
+
+    fn write_full_tables(&mut self) -> Result<(), LogError> {
+        match self.tables.is_full() {
+            true => self.write_tables(None),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Encodes the header of a block's segment and writes both.
     fn write_segment(
         &mut self,
-        stream: usize,
+        at: usize,
         stamp: &BlockStamp,
         data_crc: u32,
         data: &[u8],
@@ -511,14 +771,14 @@ impl LogWriter {
             false => Vec::new(),
         };
         describe(&mut header, "/", RawIndex::None, &root);
-        for at in 0..self.streams.len() {
-            if at == stream {
-                describe_block(&mut header, &mut self.streams[at], stamp);
+        for other in 0..self.streams.len() {
+            if other == at {
+                self.streams[at].describe_block(&mut header, stamp);
             } else if first {
                 // Every group is named at once, so that they come in the order given and before the housekeeping.
                 describe(
                     &mut header,
-                    &self.streams[at].group_path,
+                    &self.streams[other].part.group_path,
                     RawIndex::None,
                     &[],
                 );
@@ -533,46 +793,45 @@ impl LogWriter {
         let bytes = header.finish(&seal, data.len() as u64, ALIGN);
         let offset = self.file.end;
         self.append(bytes, data)?;
-        let state = &mut self.streams[stream];
-        state.introduced = true;
-        state.part_samples += stamp.samples;
-        state.samples += stamp.samples;
-        state.blocks += stamp.blocks;
+        self.streams[at].count(stamp);
         self.blocks += stamp.blocks;
         self.payload += data.len() as u64;
         self.advance();
         self.tables.blocks.push(BlockRow {
-            stream: stream as u32,
+            stream: at as u32,
             stamp: *stamp,
             crc32c: data_crc,
             offset,
         });
-        if self.tables.is_full() {
-            self.write_tables(false, &[])?;
-        }
-        Ok(())
+        self.write_full_tables()
     }
 
     /// Puts one whole segment at the file's end.
     fn append(&mut self, header: Vec<u8>, data: &[u8]) -> Result<(), LogError> {
-        let result = self.file.storage.write(self.file.end, &header, data);
-        match result {
+        match self.file.storage.write(self.file.end, &header, data) {
             Ok(()) => {
-                self.file.end += (header.len() + data.len()) as u64;
+                let length = (header.len() + data.len()) as u64;
+                self.file.end += length;
                 self.file.segments += 1;
+                self.segments += 1;
+                self.handed += length;
                 self.header = header;
                 Ok(())
             }
-            Err(error) => Err(self.fail("write to", error)),
+            Err(error) => {
+                // Whatever reached the file of the segment that failed goes; a reader sees whole segments only.
+                let cut = self.file.storage.truncate(self.file.end);
+                Err(self.fail("write to", error, cut))
+            }
         }
     }
 
     #[cold]
-    fn fail(&mut self, doing: &'static str, error: io::Error) -> LogError {
-        // Whatever reached the file of the segment that failed goes; a reader sees whole segments only.
-        let cut = self.file.storage.truncate(self.file.end);
-        let full = error.kind() == io::ErrorKind::StorageFull
-            || error.kind() == io::ErrorKind::QuotaExceeded;
+    fn fail(&mut self, doing: &'static str, error: io::Error, cut: io::Result<()>) -> LogError {
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
         let error = match (full, cut) {
             (true, Ok(())) => LogError::NoSpace {
                 path: self.file.path.clone(),
@@ -586,24 +845,80 @@ impl LogWriter {
     }
 
     fn advance(&self) {
-        self.durable.advance(Position {
-            blocks: self.blocks,
-            bytes: self.file.end,
-        });
+        self.durable.advance(self.written());
+    }
+
+    fn flush_if_due(&mut self, host_time_ns: i64) -> Result<(), LogError> {
+        let Some(every) = self.options.flush_every else {
+            return Ok(());
+        };
+        let last = *self.last_flush_ns.get_or_insert(host_time_ns);
+        if host_time_ns.saturating_sub(last) < nanos(every) {
+            return Ok(());
+        }
+        self.last_flush_ns = Some(host_time_ns);
+        self.flush()
+    }
+
+    /// Hands everything to the operating system: samples that wait for their segment go to the tail file.
+    ///
+    /// # Errors
+    /// [`LogError::Failed`], [`LogError::Finished`], and the medium's own, which are final.
+    pub fn flush(&mut self) -> Result<(), LogError> {
+        self.ready()?;
+        for at in 0..self.streams.len() {
+            if let Err(error) = self.flush_stream(at) {
+                let cut = match &mut self.streams[at].tail {
+                    Some(tail) => tail.storage.truncate(tail.end),
+                    None => Ok(()),
+                };
+                return Err(self.fail("write the tail of", error, cut));
+            }
+        }
+        self.advance();
+        Ok(())
+    }
+
+    fn flush_stream(&mut self, at: usize) -> io::Result<()> {
+        let stream = &mut self.streams[at];
+        let Some((stamp, data)) = stream.gather.as_ref().and_then(Gather::unflushed) else {
+            return Ok(());
+        };
+        let mut tail = match stream.tail.take() {
+            Some(tail) => tail,
+            None => {
+                let (tail, target) = TailFile::create(&*self.medium, &self.file.path, at)?;
+                self.durable.add_target(target);
+                self.durable.add_once(directory(&self.medium, &tail.path));
+                tail
+            }
+        };
+        let result = tail
+            .begin_anew(self.handed, self.durable.position().bytes)
+            .and_then(|()| tail.append(self.run, stream, &stamp, &data));
+        stream.tail = Some(tail);
+        self.handed += result?;
+        if let Some(gather) = &mut stream.gather {
+            gather.flushed += stamp.samples;
+            gather.flushed_blocks += stamp.blocks;
+        }
+        self.blocks += stamp.blocks;
+        Ok(())
     }
 
     fn sync_if_due(&mut self) -> Result<(), LogError> {
         let due = match self.options.sync {
             SyncPolicy::AtFinish => false,
             SyncPolicy::EachBlock => true,
-            SyncPolicy::Bytes(bytes) => self.file.end - self.last_sync.1 >= bytes,
+            SyncPolicy::Bytes(bytes) => self.handed - self.last_sync.1 >= bytes,
             SyncPolicy::Every(time) => self.last_sync.0.elapsed() >= time,
         };
         if !due {
             return Ok(());
         }
-        self.last_sync = (Instant::now(), self.file.end);
+        self.last_sync = (Instant::now(), self.handed);
         if self.synced_elsewhere {
+            self.flush()?;
             self.durable.ask();
             Ok(())
         } else {
@@ -611,59 +926,134 @@ impl LogWriter {
         }
     }
 
-    /// Hands everything to the operating system. Blocks are written as they come: nothing is held back here.
-    ///
-    /// # Errors
-    /// [`LogError::Failed`], [`LogError::Finished`].
-    pub fn flush(&mut self) -> Result<(), LogError> {
-        self.ready()
-    }
-
-    /// Returns when everything written so far is durable.
+    /// Returns when every block given so far is durable.
     ///
     /// # Errors
     /// The medium's error; the writer is failed then.
     pub fn sync(&mut self) -> Result<(), LogError> {
-        self.ready()?;
+        self.flush()?;
         match self.durable.sync() {
             Ok(_) => Ok(()),
-            Err(error) => {
-                let error = LogError::io("sync", &self.file.path, error);
-                self.phase = Phase::Failed(error.to_string());
-                self.durable.close();
-                Err(error)
+            Err(error) => Err(self.fail("sync", error, Ok(()))),
+        }
+    }
+
+    fn rotate_if_due(&mut self, block: &Block<'_>) -> Result<(), LogError> {
+        let rotation = &self.options.rotation;
+        let waiting: u64 = self
+            .streams
+            .iter()
+            .filter_map(|stream| stream.gather.as_ref())
+            .map(Gather::bytes)
+            .sum();
+        let empty = self.file.segments == 0 && waiting == 0;
+        let long = rotation
+            .bytes
+            .is_some_and(|bytes| self.file.end + waiting + block.data.len() as u64 > bytes);
+        let late = rotation
+            .time
+            .zip(self.file.began_ns)
+            .is_some_and(|(time, began)| block.host_time_ns.saturating_sub(began) >= nanos(time));
+        match !empty && (long || late) {
+            true => self.rotate(block.host_time_ns),
+            false => Ok(()),
+        }
+    }
+
+    /// Completes the current file and goes on in the next.
+    fn rotate(&mut self, host_time_ns: i64) -> Result<(), LogError> {
+        let index = self.file.index + 1;
+        let mut next = file_name(
+            &self.template,
+            self.options.rotation.is_on(),
+            index,
+            host_time_ns,
+        );
+        if next == self.file.path || self.closed.iter().any(|(path, _)| *path == next) {
+            next = with_suffix(&next, &format!("_{index:04}"));
+        }
+        self.close_file(&[])?;
+        self.durable.close_targets();
+        let mut file = open_file(&self.medium, &self.durable, &next, &self.options, index);
+        let mut attempt = 2;
+        while let Err(LogError::Exists(_)) = &file
+            && attempt < 1000
+        {
+            // In the middle of a recording a file that is in the way is no reason to stop.
+            let other = with_suffix(&next, &format!("-{attempt}"));
+            file = open_file(&self.medium, &self.durable, &other, &self.options, index);
+            attempt += 1;
+        }
+        let file = file.inspect_err(|error| self.phase = Phase::Failed(error.to_string()))?;
+        self.durable.add_once(directory(&self.medium, &file.path));
+        let last = std::mem::replace(&mut self.file, file);
+        self.closed.push((last.path, last.end));
+        for stream in &mut self.streams {
+            stream.next_file();
+            if let Some(tail) = stream.tail.take() {
+                self.durable
+                    .remove_after_sync(Arc::clone(&self.medium), tail.path);
             }
         }
+        self.groups_made = self.streams.len();
+        if let Some(keep) = self.options.rotation.keep_bytes {
+            let mut all: u64 = self.closed.iter().map(|(_, length)| length).sum();
+            while all > keep && !self.closed.is_empty() {
+                let (path, length) = self.closed.remove(0);
+                all -= length;
+                self.removed_bytes += length;
+                self.durable
+                    .remove_after_sync(Arc::clone(&self.medium), path.clone());
+                self.removed.push(path);
+            }
+        }
+        if self.synced_elsewhere {
+            self.durable.ask();
+            return Ok(());
+        }
+        self.sync()
+    }
+
+    /// Writes what completes a file.
+    fn close_file(&mut self, properties: &[(String, PropertyValue)]) -> Result<(), LogError> {
+        self.close_all_gathered()?;
+        self.write_tables(Some(properties))?;
+        if let Err(error) = self.file.storage.truncate(self.file.end) {
+            return Err(self.fail("finish", error, Ok(())));
+        }
+        Ok(())
     }
 
     /// Properties of the root, as the first segment has them.
     fn root_properties(&self) -> Properties {
         let mut list = self.options.root_properties.clone();
         list.push((key::FORMAT.to_owned(), PropertyValue::U32(FORMAT_VERSION)));
+        list.push((key::FILE.to_owned(), PropertyValue::U32(self.file.index)));
+        if let Some((before, _)) = self.closed.last()
+            && let Some(name) = before.file_name()
+        {
+            list.push((
+                key::PREVIOUS.to_owned(),
+                name.to_string_lossy().as_ref().into(),
+            ));
+        }
         list.push((key::COMPLETE.to_owned(), PropertyValue::Bool(false)));
         list
     }
 
-    /// Writes the tables collected so far, and at the end what is known only then.
-    fn write_tables(
-        &mut self,
-        last: bool,
-        properties: &[(String, PropertyValue)],
-    ) -> Result<(), LogError> {
+    /// Writes the tables collected so far and says all properties again; with `last`, as the file's end.
+    fn write_tables(&mut self, last: Option<&[(String, PropertyValue)]>) -> Result<(), LogError> {
         let mut header = HeaderBuilder::new(std::mem::take(&mut self.header));
-        let mut root = match self.file.segments {
-            0 => self.root_properties(),
-            _ => Vec::new(),
-        };
-        if last {
+        let mut root = self.root_properties();
+        if let Some(properties) = last {
             root.extend_from_slice(properties);
             root.retain(|(name, _)| name != key::COMPLETE);
             root.push((key::COMPLETE.to_owned(), PropertyValue::Bool(true)));
         }
         describe(&mut header, "/", RawIndex::None, &root);
-        if last {
-            for state in &self.streams {
-                describe_end(&mut header, state);
+        for stream in &self.streams {
+            if last.is_some() || stream.part.introduced {
+                stream.describe_end(&mut header);
             }
         }
         let data = self.tables.take(&mut header);
@@ -679,21 +1069,22 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Completes the file: tables, final properties, sync.
+    /// Completes the log: what waits for its segment, tables, final properties, sync.
     ///
     /// # Errors
     /// [`LogError::Failed`] after an earlier failure, [`LogError::Finished`] the second time, and the medium's own.
     pub fn finish(&mut self, properties: Properties) -> Result<LogSummary, LogError> {
         self.ready()?;
-        self.write_tables(true, &properties)?;
-        if let Err(error) = self.file.storage.truncate(self.file.end) {
-            return Err(self.fail("finish", error));
+        self.close_file(&properties)?;
+        for stream in &mut self.streams {
+            if let Some(tail) = stream.tail.take() {
+                self.durable
+                    .remove_after_sync(Arc::clone(&self.medium), tail.path);
+            }
         }
-        self.durable.close_targets();
+        self.durable
+            .add_once(directory(&self.medium, &self.file.path));
         self.sync()?;
-        if let Err(error) = self.medium.sync_directory(&self.file.path) {
-            return Err(self.fail("finish", error));
-        }
         self.phase = Phase::Finished;
         self.durable.close();
         Ok(self.summary())
@@ -701,11 +1092,14 @@ impl LogWriter {
 
     /// What was written so far.
     pub fn summary(&self) -> LogSummary {
+        let mut files: Vec<PathBuf> = self.closed.iter().map(|(path, _)| path.clone()).collect();
+        files.push(self.file.path.clone());
         LogSummary {
-            files: vec![self.file.path.clone()],
-            bytes: self.file.end,
+            files,
+            removed: self.removed.clone(),
+            bytes: self.bytes_written(),
             payload: self.payload,
-            segments: self.file.segments,
+            segments: self.segments,
             blocks: self.blocks,
             streams: self
                 .streams
@@ -716,7 +1110,7 @@ impl LogWriter {
                     samples: stream.samples,
                     lost: stream.lost,
                     lost_unknown: stream.lost_unknown,
-                    groups: stream.part,
+                    groups: stream.groups,
                 })
                 .collect(),
             gaps: self.gaps.clone(),
@@ -732,102 +1126,39 @@ impl Drop for LogWriter {
     }
 }
 
-fn describe(
-    header: &mut HeaderBuilder,
-    path: &str,
-    index: RawIndex,
-    properties: &[(String, PropertyValue)],
-) {
-    header.object(path, index, properties.len());
-    for (name, value) in properties {
-        header.property(name, value);
-    }
+fn directory(medium: &Arc<dyn Medium>, path: &Path) -> Arc<dyn SyncTarget> {
+    Arc::new(DirectorySync {
+        medium: Arc::clone(medium),
+        path: path.to_path_buf(),
+    })
 }
 
-/// A stream's objects in the header of a block.
-fn describe_block(header: &mut HeaderBuilder, state: &mut Stream, stamp: &BlockStamp) {
-    let intro = !state.introduced;
-    if let Some(part) = state.closed.take() {
-        for path in &part.channel_paths {
-            describe(header, path, RawIndex::None, &[wf_samples(part.samples)]);
-        }
-    }
-    let properties = match intro {
-        true => group_properties(state),
-        false => Vec::new(),
-    };
-    describe(header, &state.group_path, RawIndex::None, &properties);
-    let start_ns = state.time_of(stamp);
-    for (channel, path) in state.spec.channels.iter().zip(&state.channel_paths) {
-        let properties = match intro {
-            true => channel_properties(channel, state.spec.dt, Some(start_ns), stamp.samples),
-            false => Vec::new(),
-        };
-        let index = RawIndex::Values {
-            data_type: channel.data_type,
-            count: stamp.samples,
-        };
-        describe(header, path, index, &properties);
-    }
-}
-
-/// A stream's objects at the end of the file: the final count, or all of it where no block ever came.
-fn describe_end(header: &mut HeaderBuilder, state: &Stream) {
-    let group = match state.introduced {
-        true => Vec::new(),
-        false => group_properties(state),
-    };
-    describe(header, &state.group_path, RawIndex::None, &group);
-    for (channel, path) in state.spec.channels.iter().zip(&state.channel_paths) {
-        let properties = match state.introduced {
-            true => vec![wf_samples(state.part_samples)],
-            false => channel_properties(channel, state.spec.dt, state.start_ns, 0),
-        };
-        describe(header, path, RawIndex::None, &properties);
-    }
-}
-
-fn wf_samples(samples: u64) -> (String, PropertyValue) {
-    let samples = i32::try_from(samples).unwrap_or(i32::MAX);
-    ("wf_samples".to_owned(), PropertyValue::I32(samples))
-}
-
-fn group_properties(state: &Stream) -> Properties {
-    let mut list = state.spec.properties.clone();
-    list.push((key::STREAM.to_owned(), state.spec.name.as_str().into()));
-    list.push((key::PART.to_owned(), PropertyValue::U32(state.part)));
-    list
-}
-
-fn channel_properties(
-    channel: &ChannelSpec,
-    dt: Option<f64>,
-    start_ns: Option<i64>,
-    samples: u64,
-) -> Properties {
-    let mut list = Vec::new();
-    if let Some(dt) = dt {
-        if let Some(start) = start_ns {
-            list.push((
-                "wf_start_time".to_owned(),
-                PropertyValue::timestamp_ns(start),
-            ));
-        }
-        list.push(("wf_start_offset".to_owned(), PropertyValue::F64(0.0)));
-        list.push(("wf_increment".to_owned(), PropertyValue::F64(dt)));
-        list.push(wf_samples(samples));
-    }
-    if !channel.unit.is_empty() {
-        list.push(("unit_string".to_owned(), channel.unit.as_str().into()));
-        list.push((
-            "NI_UnitDescription".to_owned(),
-            channel.unit.as_str().into(),
-        ));
-    }
-    list.push(("NI_ChannelName".to_owned(), channel.name.as_str().into()));
-    list.extend(scale_properties(&channel.scale));
-    list.extend_from_slice(&channel.properties);
-    list
+fn open_file(
+    medium: &Arc<dyn Medium>,
+    durable: &Durable,
+    path: &Path,
+    options: &LogOptions,
+    index: u32,
+) -> Result<OutputFile, LogError> {
+    let storage = medium
+        .create(path, options.overwrite, options.direct_io)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => LogError::Exists(path.to_path_buf()),
+            io::ErrorKind::WouldBlock => LogError::Locked(path.to_path_buf()),
+            _ => LogError::io("create", path, error),
+        })?;
+    let target = storage
+        .sync_target()
+        .map_err(|error| LogError::io("create", path, error))?;
+    durable.add_target(target);
+    Ok(OutputFile {
+        path: path.to_path_buf(),
+        storage,
+        end: 0,
+        segments: 0,
+        index,
+        began_ns: None,
+    })
 }
 
 /// Refuses groups that could not be told apart or read back.
