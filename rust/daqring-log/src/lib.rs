@@ -50,6 +50,7 @@ mod error;
 mod gather;
 mod layout;
 mod reader;
+mod recover;
 mod rotate;
 mod scale;
 mod segment;
@@ -70,6 +71,7 @@ pub use layout::{
     Properties, PropertyValue, Record, Scale, StreamGap, Timestamp, property,
 };
 pub use reader::{Channel, Group, LogFile, Tail};
+pub use recover::{RecoverOptions, RecoverReport, RecoveredStream, recover, recover_sources};
 pub use rotate::Rotation;
 pub use segment::{RunId, crc32c};
 pub use source::Source;

@@ -277,12 +277,20 @@ impl LogFile {
         let mut index = Index::default();
         let mut walker = Walker::new(&*source, length);
         let mut tail = Tail::Whole;
+        let covers = tail_covers(&tails);
+        let mut scratch = Vec::new();
         loop {
             let offset = walker.position();
             let whole = match walker.next() {
                 Ok(Step::End) => break,
                 Ok(Step::CutOff) => Ok(false),
-                Ok(Step::Segment(walked)) => index.add(&walked),
+                Ok(Step::Segment(walked)) => {
+                    if covers.is_empty() {
+                        index.add(&walked)
+                    } else {
+                        index.add_unless_torn(&walked, &covers, &*source, &mut scratch)
+                    }
+                }
                 Err(error) => Err(error),
             };
             match whole {
@@ -291,7 +299,7 @@ impl LogFile {
                     tail = Tail::Unfinished { offset };
                     break;
                 }
-                Err(LogError::Format { offset: at, what }) if offset > 0 => {
+                Err(LogError::Format { offset: at, what }) if offset > 0 || !covers.is_empty() => {
                     tail = Tail::Damaged { offset: at, what };
                     break;
                 }
@@ -299,13 +307,11 @@ impl LogFile {
             }
         }
         let mut sources = vec![source];
-        if !index.complete() {
-            for tail in tails {
-                index.source = sources.len() as u32;
-                // Whatever is wrong with a tail, its sound part counts.
-                let _ = index.add_tail(&*tail);
-                sources.push(tail);
-            }
+        for tail in tails {
+            index.source = sources.len() as u32;
+            // Whatever is wrong with a tail, its sound part counts.
+            let _ = index.add_tail(&*tail);
+            sources.push(tail);
         }
         Ok(index.finish(sources, length, tail))
     }
@@ -742,6 +748,40 @@ impl LogFile {
     }
 }
 
+/// From which sample on a tail file has samples of a stream.
+struct Cover {
+    run: RunId,
+    stream: String,
+    first: u64,
+}
+
+/// What the tails begin with.
+fn tail_covers(tails: &[Arc<dyn Source>]) -> Vec<Cover> {
+    let mut covers = Vec::new();
+    for tail in tails {
+        let mut walker = Walker::new(&**tail, tail.length().unwrap_or(0));
+        let Ok(Step::Segment(walked)) = walker.next() else {
+            continue;
+        };
+        if let Ok(stamped) = Stamped::parse(&walked)
+            && stamped.header_sound
+            && let (Some(run), Some(first), Some(group)) = (
+                stamped.stamp.run,
+                stamped.stamp.first_sample,
+                &stamped.group,
+            )
+        {
+            let said = stamped.streams.iter().find(|(named, _)| named == group);
+            covers.push(Cover {
+                run,
+                stream: said.map_or(group, |(_, stream)| stream).clone(),
+                first,
+            });
+        }
+    }
+    covers
+}
+
 /// Properties of which the last value counts, found quickly however many there are.
 #[derive(Default)]
 struct PropertyMap {
@@ -811,12 +851,38 @@ struct Index {
 }
 
 impl Index {
-    fn complete(&self) -> bool {
-        let root = self
-            .by_path
-            .get("/")
-            .map(|object| &self.objects[*object].properties.list);
-        root.and_then(|list| property(list, key::COMPLETE)) == Some(&PropertyValue::Bool(true))
+    /// Takes in a segment unless a tail has the same samples and the segment's are torn: it was not safe yet when the
+    /// machine stopped, and the tail was.
+    fn add_unless_torn(
+        &mut self,
+        walked: &Walked<'_>,
+        covers: &[Cover],
+        source: &dyn Source,
+        scratch: &mut Vec<u8>,
+    ) -> Result<bool, LogError> {
+        let stamped = Stamped::parse(walked)?;
+        if let (Some(block), Some(group)) = (stamped.stamp.block(), &stamped.group)
+            && !stamped.unfinished
+        {
+            for (group, stream) in &stamped.streams {
+                self.stream_of.insert(group.clone(), stream.clone());
+            }
+            let stream = self.stream_of.get(group).unwrap_or(group);
+            let end = block.first_sample.saturating_add(block.samples);
+            let covered = covers.iter().any(|cover| {
+                Some(cover.run) == stamped.stamp.run && cover.stream == *stream && cover.first < end
+            });
+            if covered
+                && (!stamped.header_sound
+                    || Some(stamped.data_crc(source, scratch)?) != stamped.stamp.data_crc)
+            {
+                return Err(LogError::format(
+                    walked.offset,
+                    "the segment is torn; its samples are in the tail",
+                ));
+            }
+        }
+        self.add(walked)
     }
 
     /// Takes in the segments of a tail file that the log does not have.

@@ -53,6 +53,7 @@ pub(crate) mod key {
     pub(crate) const PART: &str = "daqring.part";
     pub(crate) const FILE: &str = "daqring.file";
     pub(crate) const PREVIOUS: &str = "daqring.previous";
+    pub(crate) const RECOVERED: &str = "daqring.recovered";
     pub(crate) const COMPLETE: &str = "daqring.complete";
 }
 

@@ -11,6 +11,7 @@ use crate::walk::{Step, Walked, Walker};
 /// A channel with raw data in the segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
+    pub(crate) channel: String,
     pub(crate) data_type: DataType,
     pub(crate) count: u64,
 }
@@ -66,7 +67,11 @@ impl Stamped {
                 announced = announced
                     .zip(size)
                     .and_then(|(sum, size)| sum.checked_add(size));
-                contents.push(Content { data_type, count });
+                contents.push(Content {
+                    channel: names.get(1).cloned().unwrap_or_default(),
+                    data_type,
+                    count,
+                });
                 if group.is_none() {
                     group = names.first().cloned();
                 }

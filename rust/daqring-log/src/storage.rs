@@ -114,6 +114,30 @@ fn is_aligned(data: &[u8]) -> bool {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Disk;
 
+impl Disk {
+    /// Opens a file to change it where it stands, locked against other writers.
+    pub(crate) fn open_for_repair(path: &Path) -> io::Result<Box<dyn Storage>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        system::prepare(&mut options, DirectIo::Off);
+        let file = options.open(path)?;
+        system::lock(&file)?;
+        Ok(Box::new(DiskFile::new(file, false, false)))
+    }
+}
+
+impl DiskFile {
+    fn new(file: File, is_direct: bool, may_fall_back: bool) -> DiskFile {
+        DiskFile {
+            file,
+            is_direct,
+            may_fall_back,
+            header: AlignedBuffer::new(ALIGN),
+            bounce: AlignedBuffer::new(0),
+        }
+    }
+}
+
 impl Medium for Disk {
     fn create(
         &self,
@@ -147,13 +171,10 @@ impl Medium for Disk {
             Ok(direct)
         })();
         match made {
-            Ok(is_direct) => Ok(Box::new(DiskFile {
-                file,
-                is_direct,
-                may_fall_back: direct == DirectIo::Auto,
-                header: AlignedBuffer::new(ALIGN),
-                bounce: AlignedBuffer::new(0),
-            })),
+            Ok(is_direct) => {
+                let may_fall_back = direct == DirectIo::Auto;
+                Ok(Box::new(DiskFile::new(file, is_direct, may_fall_back)))
+            }
             Err(error) => {
                 drop(file);
                 if new {

@@ -972,6 +972,11 @@ impl LogWriter {
         if next == self.file.path || self.closed.iter().any(|(path, _)| *path == next) {
             next = with_suffix(&next, &format!("_{index:04}"));
         }
+        if !self.synced_elsewhere {
+            self.close_all_gathered()?;
+            // As at the end: the mark of a finished file comes after everything it vouches for is durable.
+            self.sync()?;
+        }
         self.close_file(&[])?;
         self.durable.close_targets();
         let mut file = open_file(&self.medium, &self.durable, &next, &self.options, index);
@@ -1075,6 +1080,9 @@ impl LogWriter {
     /// [`LogError::Failed`] after an earlier failure, [`LogError::Finished`] the second time, and the medium's own.
     pub fn finish(&mut self, properties: Properties) -> Result<LogSummary, LogError> {
         self.ready()?;
+        self.close_all_gathered()?;
+        // The mark of a finished recording comes after everything it vouches for is durable.
+        self.sync()?;
         self.close_file(&properties)?;
         for stream in &mut self.streams {
             if let Some(tail) = stream.tail.take() {
