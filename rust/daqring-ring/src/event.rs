@@ -1,12 +1,10 @@
 //! The event count: sleep until something may have changed, and never miss it.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::barrier::Barrier;
-use crate::sync::{
-    Arc, AtomicBool, AtomicUsize, Mutex, Ordering, Padded, Thread, current, lock, park,
-};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, Padded, Parker, lock};
 
 /// Where threads sleep until a ring may have changed.
 ///
@@ -34,7 +32,7 @@ struct Watched {
 #[derive(Debug)]
 struct Sleeper {
     notified: AtomicBool,
-    thread: Thread,
+    parker: Parker,
 }
 
 impl Default for EventCount {
@@ -113,7 +111,7 @@ impl EventCount {
             // knows whether it has been chosen.
             sleeper.notified.store(true, Ordering::Release);
             drop(sleepers);
-            sleeper.thread.unpark();
+            sleeper.parker.unpark();
         }
     }
 
@@ -189,13 +187,13 @@ impl Drop for Registered<'_> {
 
 /// The longest sleep when the system refused the barrier that it had promised.
 #[cfg(not(loom))]
-const UNORDERED_SLEEP: Duration = Duration::from_millis(1);
+const UNORDERED_SLEEP: std::time::Duration = std::time::Duration::from_millis(1);
 
 impl Sleeper {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             notified: AtomicBool::new(false),
-            thread: current(),
+            parker: Parker::of_this_thread(),
         })
     }
 
@@ -225,13 +223,13 @@ impl Sleeper {
         // park() may return for no reason, or for a reason of its caller's.
         while !self.notified.load(Ordering::Acquire) {
             match until {
-                None => park(),
+                None => self.parker.park(),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return self.notified.load(Ordering::Acquire);
                     }
-                    std::thread::park_timeout(left);
+                    self.parker.park_timeout(left);
                 }
             }
         }
@@ -242,7 +240,7 @@ impl Sleeper {
     #[cfg(loom)]
     fn park(&self, _deadline: Option<Instant>, _ordered: bool) -> bool {
         while !self.notified.load(Ordering::Acquire) {
-            park();
+            self.parker.park();
         }
         true
     }

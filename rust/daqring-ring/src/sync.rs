@@ -4,11 +4,39 @@
 #[cfg(not(loom))]
 mod imp {
     pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::Arc;
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
-    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
-    pub(crate) use std::thread::{Thread, current, park, yield_now};
+    #[cfg(not(daqring_tsan))]
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+    pub(crate) use std::thread::yield_now;
+    use std::time::Duration;
+
+    #[cfg(daqring_tsan)]
+    pub(crate) use super::seen_lock::{Mutex, MutexGuard};
+
+    /// Where one thread, its maker, parks. It may wake for no reason.
+    #[derive(Debug)]
+    pub(crate) struct Parker(std::thread::Thread);
+
+    impl Parker {
+        pub(crate) fn of_this_thread() -> Self {
+            Self(std::thread::current())
+        }
+
+        pub(crate) fn park(&self) {
+            std::thread::park();
+        }
+
+        pub(crate) fn park_timeout(&self, limit: Duration) {
+            std::thread::park_timeout(limit);
+        }
+
+        pub(crate) fn unpark(&self) {
+            self.0.unpark();
+        }
+    }
 
     /// `std::cell::UnsafeCell` with loom's interface.
     #[derive(Debug)]
@@ -35,11 +63,103 @@ mod imp {
 mod imp {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
+    use loom::sync::Condvar;
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
-    pub(crate) use loom::thread::{Thread, current, park, yield_now};
+    pub(crate) use loom::thread::yield_now;
+
+    /// loom's own `unpark` also wakes a thread that waits for a lock, which then
+    /// believes to have it; so this is made of a lock and a condition.
+    #[derive(Debug)]
+    pub(crate) struct Parker {
+        token: Mutex<bool>,
+        given: Condvar,
+    }
+
+    impl Parker {
+        pub(crate) fn of_this_thread() -> Self {
+            Self {
+                token: Mutex::new(false),
+                given: Condvar::new(),
+            }
+        }
+
+        pub(crate) fn park(&self) {
+            let mut token = super::lock(&self.token);
+            while !*token {
+                token = self
+                    .given
+                    .wait(token)
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+            }
+            *token = false;
+        }
+
+        pub(crate) fn unpark(&self) {
+            *super::lock(&self.token) = true;
+            self.given.notify_one();
+        }
+    }
+}
+
+/// A lock that ThreadSanitizer sees: the standard one passes from thread to
+/// thread inside of the precompiled library, which is not instrumented.
+#[cfg(daqring_tsan)]
+mod seen_lock {
+    use std::cell::UnsafeCell;
+    use std::ops::{Deref, DerefMut};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T> {
+        locked: AtomicBool,
+        value: UnsafeCell<T>,
+    }
+
+    // SAFETY: the value is only reached while `locked` is held.
+    unsafe impl<T: Send> Sync for Mutex<T> {}
+
+    pub(crate) struct MutexGuard<'a, T>(&'a Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self {
+                locked: AtomicBool::new(false),
+                value: UnsafeCell::new(value),
+            }
+        }
+
+        pub(crate) fn lock(&self) -> std::sync::LockResult<MutexGuard<'_, T>> {
+            while self.locked.swap(true, Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            Ok(MutexGuard(self))
+        }
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            // SAFETY: the guard holds the lock.
+            unsafe { &*self.0.value.get() }
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            // SAFETY: the guard holds the lock.
+            unsafe { &mut *self.0.value.get() }
+        }
+    }
+
+    impl<T> Drop for MutexGuard<'_, T> {
+        fn drop(&mut self) {
+            self.0.locked.store(false, Ordering::Release);
+        }
+    }
 }
 
 pub(crate) use imp::*;
