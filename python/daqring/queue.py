@@ -6,7 +6,7 @@ from queue import Empty, Full, LifoQueue, PriorityQueue, SimpleQueue
 from typing import Any, Generic, NoReturn, TypeVar
 
 from daqring._native import Queue as _NativeQueue
-from daqring._native import ShutDown
+from daqring._native import ShutDown, _install_calls
 
 __all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue"]
 
@@ -91,6 +91,9 @@ class Queue(_NativeQueue[T], Generic[T]):
         raise TypeError(
             "a daqring.Queue cannot be pickled or copied: it belongs to the threads of one process"
         )
+
+
+_install_calls(Queue)
 
 
 def _overrides_hooks(cls: type) -> bool:

@@ -654,3 +654,56 @@ def test_a_deadline_is_kept_although_others_take_every_item():
     finally:
         stop.set()
         thread.join()
+
+
+# The short way into put and get, and the general one, agree.
+
+
+def test_every_form_of_a_call_is_understood():
+    queue = Queue(2)
+    queue.put(item=1, block=False, timeout=None)
+    queue.put(2, False)
+    for call in (
+        lambda: queue.put(3, False),
+        lambda: queue.put(3, timeout=0),
+        lambda: queue.put(item=3, block=False),
+        lambda: Queue.put(queue, 3, block=0),
+        lambda: queue.put_nowait(3),
+    ):
+        with pytest.raises(Full):
+            call()
+    assert queue.get(block=False) == 1
+    assert Queue.get(queue, timeout=1) == 2
+    for call in (lambda: queue.get(False), lambda: queue.get(timeout=0), lambda: queue.get_nowait()):
+        with pytest.raises(Empty):
+            call()
+    for wrong in (
+        lambda: queue.put(1, 2, 3, 4),
+        lambda: queue.put(what=1),
+        lambda: queue.put(1, item=1),
+        lambda: queue.get(nothing=1),
+        lambda: queue.put_nowait(),
+        lambda: queue.put_nowait(1, 2),
+        lambda: queue.get_nowait(1),
+        lambda: Queue.put(object(), 1),
+        lambda: Queue.get(5),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    assert queue.empty()
+
+
+def test_help_shows_the_signatures():
+    import inspect
+
+    assert str(inspect.signature(Queue.put)) == "(self, /, item, block=True, timeout=None)"
+    assert str(inspect.signature(Queue.get)) == "(self, /, block=True, timeout=None)"
+    for name in ("put", "get", "put_nowait", "get_nowait", "put_many", "get_many", "shutdown", "clear"):
+        assert getattr(Queue, name).__doc__
+
+
+def test_only_a_queue_can_have_the_methods_of_one():
+    from daqring import _native
+
+    with pytest.raises(TypeError, match="derived"):
+        _native._install_calls(int)

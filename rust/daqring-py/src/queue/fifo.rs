@@ -145,6 +145,31 @@ impl Queue {
         self.hooked.get().map(|hooked| hooked.bind(py))
     }
 
+    /// Puts the item that `make` gives, if that takes no waiting, no hook and no exception.
+    ///
+    /// `make` runs under the lock and must not run Python code: taking a reference does not.
+    #[inline]
+    pub(super) fn put_at_once(&self, make: impl FnOnce() -> Py<PyAny>) -> bool {
+        let wake = {
+            let mut state = self.lock();
+            if self.hooked.get().is_some() || state.shut_down || !state.has_room() {
+                return false;
+            }
+            state.push(make())
+        };
+        wake.pay();
+        true
+    }
+
+    /// Takes an item, if that takes no waiting, no hook and no exception.
+    #[inline]
+    pub(super) fn get_at_once(&self) -> Option<Py<PyAny>> {
+        // A queue with hooks keeps its items elsewhere: this one is empty.
+        let (item, wake) = self.lock().pop()?;
+        wake.pay();
+        Some(item)
+    }
+
     /// Tries, and waits in `side` between the tries. `Ok(None)` when the patience is over.
     ///
     /// `attempt` runs under the lock and must not run Python code.
@@ -756,5 +781,7 @@ fn with_count(py: Python<'_>, error: PyErr, count: usize) -> PyErr {
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Queue>()?;
+    super::calls::_install_calls(&module.py().get_type::<Queue>())?;
+    module.add_function(wrap_pyfunction!(super::calls::_install_calls, module)?)?;
     module.add("ShutDown", shut_down_type(module.py())?)
 }

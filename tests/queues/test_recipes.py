@@ -1,0 +1,38 @@
+"""The recipes in the documentation run as written, and ours give the same."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "python" / "docs" / "examples"
+RECIPES = ["recipe_queue", "recipe_threadpool", "recipe_poison"]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_ours_gives_the_same(name):
+    assert load(name).main(500) == load(f"{name}_daqring").main(500)
+
+
+@pytest.mark.parametrize("name", [f"{name}{ours}" for name in RECIPES for ours in ("", "_daqring")])
+def test_runs_as_a_program(name):
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{name}.py")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_queue_recipes_write_the_same_bytes(tmp_path):
+    for name in ("recipe_queue", "recipe_queue_daqring"):
+        load(name).main(100, tmp_path / name)
+    assert (tmp_path / "recipe_queue").read_bytes() == (tmp_path / "recipe_queue_daqring").read_bytes()
