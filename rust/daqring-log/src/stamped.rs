@@ -127,7 +127,10 @@ impl Stamped {
         source: &dyn Source,
         scratch: &mut Vec<u8>,
     ) -> Result<u32, LogError> {
-        scratch.resize(1 << 20, 0);
+        let most = (self.end - self.data_at).min(1 << 20) as usize;
+        if scratch.len() < most {
+            scratch.resize(most, 0);
+        }
         let mut crc = 0;
         let mut at = self.data_at;
         while at < self.end {
@@ -154,8 +157,8 @@ pub(crate) fn find_header(
     run: Option<RunId>,
 ) -> Result<Option<u64>, LogError> {
     const STEP: usize = 1 << 20;
-    let mut window = vec![0; STEP];
     let mut at = from.next_multiple_of(ALIGN as u64);
+    let mut window = vec![0; length.saturating_sub(at).min(STEP as u64) as usize];
     while at + 28 <= length {
         let size = (length - at).min(STEP as u64) as usize;
         source

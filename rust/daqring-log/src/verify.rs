@@ -514,10 +514,7 @@ impl Check<'_, '_> {
         self.expected.insert(
             name,
             Expected {
-                seq: block
-                    .seq
-                    .saturating_add(1)
-                    .max(block.seq.saturating_add(block.blocks)),
+                seq: block.seq.saturating_add(block.blocks),
                 sample: block.first_sample.saturating_add(block.samples),
                 begun: true,
             },
