@@ -1,9 +1,48 @@
-"""Record from NI-DAQmx at high rates from Python, without losing samples."""
+"""Record from NI-DAQmx at high rates from Python, without losing samples.
+
+:func:`record` and :class:`Recorder` drive a configured :class:`nidaqmx.Task` and write a TDMS log;
+:func:`open` reads one back; :func:`verify` checks one. :class:`Queue`, :class:`Workers` and
+:class:`Pipeline` do with threads what is otherwise written by hand with ``queue.Queue``.
+:mod:`daqring.sim` is a simulated DAQmx driver for work without hardware.
+"""
 
 from daqring._crew import cancelled
 from daqring._native import __version__
+from daqring.errors import (
+    DaqringError,
+    DriverError,
+    LogFormatError,
+    RecordingError,
+    SamplesLostWarning,
+    TaskError,
+)
 from daqring.pipeline import Pipeline
 from daqring.queue import Queue
+from daqring.recorder import Recorder, record
+from daqring.report import Gap, Report
+from daqring.tdms import Log, LogChannel, LogGroup, Verification, open, verify
 from daqring.workers import Workers
 
-__all__ = ["Pipeline", "Queue", "Workers", "__version__", "cancelled"]
+__all__ = [
+    "DaqringError",
+    "DriverError",
+    "Gap",
+    "Log",
+    "LogChannel",
+    "LogFormatError",
+    "LogGroup",
+    "Pipeline",
+    "Queue",
+    "Recorder",
+    "RecordingError",
+    "Report",
+    "SamplesLostWarning",
+    "TaskError",
+    "Verification",
+    "Workers",
+    "__version__",
+    "cancelled",
+    "open",
+    "record",
+    "verify",
+]

@@ -2,8 +2,11 @@
 
 use pyo3::prelude::*;
 
+mod log;
 mod queue;
+mod recording;
 mod sim;
+mod slot;
 
 /// The native half of daqring; use the `daqring` package instead of importing this module.
 #[pymodule(gil_used = false)]
@@ -14,6 +17,9 @@ mod _native {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+        module.add_class::<recording::Recording>()?;
+        module.add_class::<slot::Slot>()?;
+        log::register(module)?;
         sim::register(module)?;
         queue::register(module)?;
         Ok(())

@@ -1,0 +1,667 @@
+"""Recording a task into a log: :func:`record` and :class:`Recorder`."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import operator
+import os
+import platform
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daqring import _native
+from daqring.errors import DriverError, RecordingError, SamplesLostWarning, TaskError
+from daqring.progress import ProgressBar
+from daqring.report import GAP_CAUSES, Gap, Report
+from daqring.source import (
+    OVERFLOW_CODES,
+    OVERWRITE_CODES,
+    TIMEOUT_CODE,
+    DtypeChoice,
+    ReadFailure,
+    TaskSource,
+    driver_words,
+)
+
+if TYPE_CHECKING:
+    import nidaqmx
+
+__all__ = ["Recorder", "record"]
+
+Property = bool | int | float | str | datetime.datetime
+
+#: A block is this large unless `block_ms` says otherwise, and at least / at most that long.
+BLOCK_BYTES = 4 << 20
+BLOCK_SECONDS = (0.02, 1.0)
+#: The ring holds this much time, within these bounds of memory and slots.
+RING_SECONDS = 2.0
+RING_BYTES = (32 << 20, 256 << 20)
+RING_SLOTS = (4, 256)
+#: Longest that a read may wait in the driver; its samples are there when it begins.
+READ_TIMEOUT = 2.0
+
+_OVERWRITE, _OVERFLOW, _FOREIGN, _UNKNOWN = 1, 2, 4, 255
+
+
+def record(
+    task: nidaqmx.Task,
+    path: str | os.PathLike[str],
+    *,
+    seconds: float | None = None,
+    samples: int | None = None,
+    block_ms: float | None = None,
+    overwrite: bool = False,
+    dtype: DtypeChoice = "auto",
+    buffer_seconds: float = 4.0,
+    workers: int = 1,
+    properties: Mapping[str, Property] | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Records a configured analog-input task into a TDMS file and says what came of it.
+
+    Args:
+        task: A :class:`nidaqmx.Task` with analog input channels and a sample clock, continuous or
+            finite. It is left as it was found: a task that was not running is stopped at the end,
+            one that ran goes on.
+        path: The file to make.
+        seconds: How long to record, turned into samples by the rate that the driver coerced.
+        samples: How many samples per channel to record; instead of `seconds`. With neither, a finite
+            task is recorded whole and a continuous one until Ctrl-C.
+        block_ms: Length of a block (one read of the driver, one TDMS segment) in milliseconds.
+            Default: 4 MiB, but between 20 ms and 1 s.
+        overwrite: Replace an existing file.
+        dtype: ``"auto"`` records integer codes with the device's scaling where that says everything,
+            else float64 in the channels' units; ``"raw"`` and ``"float64"`` force it.
+        buffer_seconds: The driver's buffer is raised to this much for the time of the recording,
+            unless it was set by hand.
+        workers: Threads that compute checksums.
+        properties: Properties of the file, such as ``{"operator": "Ada"}``.
+        progress: Show a progress bar on stderr; by default only on a terminal.
+
+    Returns:
+        The :class:`Report`. Ctrl-C ends the recording early but in order, with the report
+        (``stop_reason == "interrupted"``).
+
+    Raises:
+        TaskError: The task or an argument cannot be recorded; nothing was started.
+        FileExistsError, OSError: The file cannot be made.
+        DriverError: The driver stopped the recording by an error that is not a loss of samples
+            (device removed, ...). ``error.report`` says what was recorded.
+        RecordingError: The disk or a stage failed. ``error.report`` says what was recorded.
+
+    Warns:
+        SamplesLostWarning: Samples are missing; the report and the file say which.
+    """
+    recorder = Recorder(
+        task,
+        path,
+        seconds=seconds,
+        samples=samples,
+        block_ms=block_ms,
+        overwrite=overwrite,
+        dtype=dtype,
+        buffer_seconds=buffer_seconds,
+        workers=workers,
+        properties=properties,
+    )
+    bar = ProgressBar(enabled=progress)
+    recorder.start()
+    try:
+        while not recorder.wait(bar.interval):
+            bar.show(recorder)
+    except KeyboardInterrupt:
+        recorder._end("interrupted")
+    finally:
+        try:
+            recorder._finish()
+        finally:
+            bar.clear()
+    return recorder._result(stacklevel=3)
+
+
+class Recorder:
+    """Records a task in the background, from :meth:`start` to :meth:`close`.
+
+    As a context manager it starts on entry and closes on exit::
+
+        with daqring.Recorder(task, "run.tdms") as recorder:
+            do_the_experiment()
+        print(recorder.report)
+
+    The arguments are those of :func:`record`. While it runs, nobody else may read from the task.
+    """
+
+    def __init__(
+        self,
+        task: nidaqmx.Task,
+        path: str | os.PathLike[str],
+        *,
+        seconds: float | None = None,
+        samples: int | None = None,
+        block_ms: float | None = None,
+        overwrite: bool = False,
+        dtype: DtypeChoice = "auto",
+        buffer_seconds: float = 4.0,
+        workers: int = 1,
+        properties: Mapping[str, Property] | None = None,
+    ) -> None:
+        if _native.DEBUG_BUILD:
+            warnings.warn("this is a debug build of daqring: it is slow", RuntimeWarning, stacklevel=2)
+        self._path = Path(path)
+        self._overwrite = bool(overwrite)
+        self._source = TaskSource(task, dtype)
+        self._wanted = _wanted(seconds, samples, self._source)
+        self._block = _block_samples(block_ms, self._source, self._wanted)
+        self._slots = _slot_count(self._block, self._source)
+        self._buffer_seconds = _positive("buffer_seconds", buffer_seconds)
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
+        self._workers = workers
+        self._properties = dict(properties or {})
+
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._native: _native.Recording | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._done = threading.Event()
+        self._stop_reason = "stopped"
+        self._failure: DriverError | None = None
+        self._crash: BaseException | None = None
+        self._gaps: list[tuple[int, int | None, int]] = []
+        self._final_gap: tuple[int, int | None, int] | None = None
+        self._broken_off = False
+        self._position = 0
+        self._backlog = 0
+        self._acquired: int | None = None
+        self._started_at = self._stopped_at = 0.0
+        self._report: Report | None = None
+        self._error: Exception | None = None
+        self._told = False
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Creates the file, starts the threads and then the task.
+
+        Raises:
+            RuntimeError: It was started before.
+            FileExistsError, OSError: The file cannot be made.
+            DriverError: The driver refuses to start the task; no file is left behind.
+        """
+        self._check_process()
+        if self._native is not None or self._report is not None:
+            raise RuntimeError("a Recorder records once; make a new one for another recording")
+        source = self._source
+        with driver_words():
+            source.verify()
+        native = _native.Recording(
+            self._path,
+            [
+                {
+                    "group": self._group(),
+                    "slot_bytes": self._block * len(source.channels) * source.dtype.itemsize,
+                    "slots": self._slots,
+                    "workers": self._workers,
+                }
+            ],
+            overwrite=self._overwrite,
+            properties=self._description(),
+        )
+        try:
+            with driver_words():
+                self._buffer = source.prepare_buffer(self._buffer_seconds)
+                self._started_at = time.monotonic()
+                self._position, start_time = source.start()
+        except BaseException:
+            source.restore()
+            native.finish([], {})
+            self._path.unlink(missing_ok=True)
+            raise
+        self._first = self._position
+        if source.finite is not None and self._wanted is not None:
+            # Of a finite task that runs already, some may have been read before.
+            self._wanted = min(self._wanted, source.finite - self._first)
+        native.set_start_time(0, start_time)
+        self._native = native
+        self._thread = threading.Thread(target=self._acquire, name="daqring-acquire-0", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until all samples are read or the recording failed; True if so, False after `timeout` s."""
+        self._check_process()
+        return self._done.wait(timeout)
+
+    def stop(self) -> None:
+        """Asks the recording to end with what the driver has acquired until now. Returns at once."""
+        self._check_process()
+        self._end("stopped")
+
+    def close(self) -> Report:
+        """Stops, writes out what was read, finishes the file, and gives the report. Idempotent.
+
+        Raises:
+            DriverError, RecordingError: As :func:`record`; once.
+
+        Warns:
+            SamplesLostWarning: Once, where samples are missing.
+        """
+        self._finish()
+        return self._result(stacklevel=3)
+
+    def __enter__(self) -> Recorder:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._end("interrupted")
+        self._finish()
+        if error is None:
+            self._result(stacklevel=3)
+        elif self._error is not None and not self._told:
+            self._told = True
+            error.add_note(f"The recording failed, too: {self._error}")
+
+    # -- looking at it ------------------------------------------------------------------------
+
+    @property
+    def report(self) -> Report:
+        """The report, once the recorder is closed.
+
+        Raises:
+            RuntimeError: It is still running or never ran.
+        """
+        if self._report is None:
+            raise RuntimeError("there is no report before the recorder is closed")
+        return self._report
+
+    @property
+    def wanted(self) -> int | None:
+        """Samples per channel to be recorded, ``None`` if open-ended."""
+        return self._wanted
+
+    @property
+    def rate(self) -> float:
+        """Sample rate per channel in Hz, as the driver coerced it."""
+        return self._source.rate
+
+    def stats(self) -> dict[str, Any]:
+        """A look at the running recording.
+
+        ``samples``: samples per channel in the log; ``bytes``: of samples in the log; ``lost``: per
+        channel, as known by now; ``elapsed``: seconds since the start; ``ring_fill`` and
+        ``driver_fill``: between 0 and 1, as last seen.
+        """
+        self._check_process()
+        native = self._native
+        counts = None if native is None else native.stats()
+        if counts is None:
+            raise RuntimeError("the recorder is not running")
+        stream = counts["streams"][0]
+        waiting = stream["committed"] - stream["written"] - stream["failed"]
+        return {
+            "samples": stream["written_samples"],
+            "bytes": stream["written_bytes"],
+            "lost": sum(count or 0 for _, count, _ in self._gaps),
+            "elapsed": (self._stopped_at or time.monotonic()) - self._started_at,
+            "ring_fill": waiting / stream["slots"],
+            "driver_fill": self._backlog_now / max(self._buffer.used, 1),
+        }
+
+    # -- the reading thread -------------------------------------------------------------------
+
+    _backlog_now = 0
+
+    def _acquire(self) -> None:
+        try:
+            self._read_all()
+        except BaseException as error:  # a defect of ours must come out at the caller, too
+            self._crash = error
+        finally:
+            self._acquired = self._source.acquired()
+            self._source.stop()
+            self._stopped_at = time.monotonic()
+            self._done.set()
+
+    def _read_all(self) -> None:
+        native = self._native
+        assert native is not None
+        source = self._source
+        channels, itemsize = len(source.channels), source.dtype.itemsize
+        end = None if self._wanted is None else self._first + self._wanted
+        most = self._block
+        if source.finite is None:
+            # More than a small buffer holds is never there at once.
+            most = min(most, max(1, self._buffer.used // 2))
+        while end is None or self._position < end:
+            count = most if end is None else min(most, end - self._position)
+            if not self._await_samples(count):
+                # A stop: take what is there now, and no more.
+                backlog = source.backlog() or 0
+                left = backlog if end is None else min(backlog, end - self._position)
+                end = self._position + left
+                if self._position >= end:
+                    break
+                count = min(most, end - self._position)
+            slot = self._reserve(native)
+            if slot is None:
+                self._stop_reason = "error"
+                return
+            failure: ReadFailure | None = None
+            into = np.frombuffer(memoryview(slot), source.dtype, channels * count).reshape(channels, count)
+            try:
+                got = source.read(into, count, READ_TIMEOUT)
+            except ReadFailure as error:
+                failure = error.with_traceback(None)
+                got = error.got
+            now = time.time_ns()
+            del into
+            if got:
+                self._commit(slot, got, channels * itemsize * got, now)
+            else:
+                slot.abort()
+            if failure is not None and failure.code != TIMEOUT_CODE:
+                self._failed(failure, end)
+                return
+            self._watch_backlog()
+        if self._wanted is not None and self._position - self._first >= self._wanted:
+            self._stop_reason = "finished"
+
+    def _await_samples(self, count: int) -> bool:
+        """Waits until a read of `count` samples will not block; False when a stop came first.
+
+        A stop must not have to wait for samples, and a read that is broken off in the driver would
+        lose what it had. Where the samples are long overdue (a trigger, an error that only a read
+        tells), it is left to the driver to say so.
+        """
+        source = self._source
+        overdue = time.monotonic() + 2 * count / source.rate + 1.0
+        while not self._stopping.is_set():
+            backlog = source.backlog()
+            if backlog is None or backlog >= count or time.monotonic() > overdue:
+                return True
+            self._stopping.wait(min(max((count - backlog) / source.rate, 0.0005), 0.1))
+        return False
+
+    def _reserve(self, native: _native.Recording) -> _native.Slot | None:
+        """An empty slot; waits for as long as the log needs. None when the recording failed."""
+        while (slot := native.reserve(0, 0.25)) is None:
+            if native.failure() is not None:
+                return None
+        return slot
+
+    def _commit(self, slot: _native.Slot, got: int, size: int, now: int) -> None:
+        """Publishes a read, with the driver's word on which samples these were."""
+        after = self._source.position()
+        first = self._position if after is None else after - got
+        lost = first - self._position
+        if lost:
+            # Somebody else moved the read position, or the driver skipped.
+            count = lost if lost > 0 else None
+            self._gaps.append((self._position, count, _FOREIGN))
+            slot.commit(
+                size,
+                samples=got,
+                first_sample=first,
+                lost_before=_native.LOST_UNKNOWN if count is None else count,
+                gap=_FOREIGN,
+                host_time_ns=now,
+            )
+        else:
+            slot.commit(size, samples=got, first_sample=first, host_time_ns=now)
+        self._position = first + got
+
+    def _failed(self, failure: ReadFailure, end: int | None) -> None:
+        """The driver ended the reading: find out what is missing."""
+        if self._broken_off:
+            return
+        message = str(failure)
+        if failure.code in OVERWRITE_CODES:
+            acquired = self._source.acquired()
+            limit = math.inf if end is None else end
+            lost = None if acquired is None else int(min(acquired, limit)) - self._position
+            if lost is not None and lost <= 0:
+                lost = None
+            self._final_gap = (self._position, lost, _OVERWRITE)
+            self._stop_reason = "overwrite"
+            self._failure = DriverError(message, failure.code)
+        elif failure.code in OVERFLOW_CODES:
+            self._final_gap = (self._position, None, _OVERFLOW)
+            self._stop_reason = "device overflow"
+            self._failure = DriverError(message, failure.code)
+        else:
+            self._stop_reason = "error"
+            self._failure = DriverError(message, failure.code)
+        if self._final_gap is not None:
+            self._gaps.append(self._final_gap)
+
+    def _watch_backlog(self) -> None:
+        self._backlog_now = self._source.backlog() or 0
+        self._backlog = max(self._backlog, self._backlog_now)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def _end(self, reason: str) -> None:
+        with self._lock:
+            if not self._stopping.is_set() and not self._done.is_set():
+                self._stop_reason = reason
+            self._stopping.set()
+
+    def _finish(self) -> None:
+        self._check_process()
+        self._end("stopped")
+        with self._lock:
+            native, thread = self._native, self._thread
+            if native is None or thread is None or self._report is not None:
+                return
+            # A read comes back within its timeout; this is for a driver that does not keep it.
+            thread.join(READ_TIMEOUT + 3.0)
+            if thread.is_alive():
+                self._broken_off = True
+                self._source.interrupt()
+                thread.join()
+            self._source.restore()
+            final = [] if self._final_gap is None else [(0, *self._final_gap)]
+            counts = native.finish(final, self._final_properties())
+            self._report = self._make_report(counts)
+            self._error = self._pick_error(counts)
+
+    def _pick_error(self, counts: dict[str, Any]) -> Exception | None:
+        error: RecordingError | DriverError
+        if counts["error"] is not None:
+            error = RecordingError(f"the recording stopped: {counts['error']}")
+            error.__cause__ = counts["error"]
+        elif self._crash is not None:
+            error = RecordingError(f"the reading thread stopped by an internal error: {self._crash!r}")
+            error.__cause__ = self._crash
+        elif self._failure is not None and self._final_gap is None:
+            error = self._failure
+        else:
+            return None
+        error.report = self._report
+        return error
+
+    def _result(self, stacklevel: int) -> Report:
+        """The report; tells an error or a loss once."""
+        report = self.report
+        if not self._told:
+            self._told = True
+            if report.samples_lost:
+                warnings.warn(_loss_sentence(report), SamplesLostWarning, stacklevel=stacklevel)
+            if self._error is not None:
+                raise self._error
+        return report
+
+    def _make_report(self, counts: dict[str, Any]) -> Report:
+        source = self._source
+        stream = counts["streams"][0]
+        if counts["error"] is not None or self._crash is not None:
+            self._stop_reason = "error"
+        gaps = [Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in self._gaps]
+        error = counts["error"] or self._crash or self._failure
+        duration = self._stopped_at - self._started_at
+        free = stream["slots"] - stream["high_water"]
+        return Report(
+            files=(str(self._path),),
+            group=source.name,
+            channels=tuple(channel.name for channel in source.channels),
+            rate=source.rate,
+            requested=self._wanted,
+            samples_per_channel=stream["written_samples"],
+            samples=stream["written_samples"] * len(source.channels),
+            blocks=stream["written"],
+            lost=sum(gap.count or 0 for gap in gaps) + stream["failed_samples"],
+            lost_unknown=any(gap.count is None for gap in gaps),
+            gaps=tuple(gaps),
+            acquired=self._acquired,
+            bytes=stream["written_bytes"],
+            file_bytes=counts["file_bytes"] or 0,
+            duration=duration,
+            mb_per_s=stream["written_bytes"] / duration / 1e6 if duration > 0 else 0.0,
+            stop_reason=self._stop_reason,
+            reader="python",
+            dtype=source.dtype.name,
+            dtype_reason=source.dtype_reason,
+            io=counts["io"] or "no",
+            ring_slots=stream["slots"],
+            block_samples=self._block,
+            ring_high_water=stream["high_water"],
+            ring_margin=free * self._block / source.rate,
+            driver_buffer=self._buffer.used,
+            driver_buffer_note=self._buffer.note,
+            driver_high_water=self._backlog,
+            driver_margin=max(self._buffer.used - self._backlog, 0) / source.rate,
+            slowest_write=counts["slowest_write_ns"] / 1e9,
+            error=None if error is None else str(error),
+        )
+
+    # -- what goes into the file --------------------------------------------------------------
+
+    def _group(self) -> dict[str, Any]:
+        source = self._source
+        return {
+            "name": source.name,
+            "dt": 1.0 / source.rate,
+            "properties": {"rate": source.rate},
+            "channels": [
+                {
+                    "name": channel.name,
+                    "dtype": source.dtype.name,
+                    "unit": channel.unit,
+                    "scale": channel.scale,
+                    "properties": {
+                        "physical_channel": channel.physical,
+                        "minimum": channel.minimum,
+                        "maximum": channel.maximum,
+                        **({"description": channel.description} if channel.description else {}),
+                    },
+                }
+                for channel in source.channels
+            ],
+        }
+
+    def _description(self) -> dict[str, Property]:
+        return {
+            **self._properties,
+            "daqring.version": _native.__version__,
+            "daqring.host": platform.node(),
+            "daqring.platform": platform.platform(),
+            "daqring.python": sys.version.split()[0],
+        }
+
+    def _final_properties(self) -> dict[str, Property]:
+        known = sum(count or 0 for _, count, _ in self._gaps)
+        return {
+            "daqring.stop_reason": self._stop_reason,
+            "daqring.reader": "python",
+            "daqring.lost": known,
+            "daqring.lost_unknown": any(count is None for _, count, _ in self._gaps),
+            **({} if self._wanted is None else {"daqring.requested": self._wanted}),
+            **({} if self._acquired is None else {"daqring.acquired": self._acquired}),
+        }
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError("a Recorder does not survive a fork; make it in the process that uses it")
+
+
+def _positive(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TaskError(f"{name} must be a number, not {value!r}") from None
+    if not (math.isfinite(number) and number > 0):
+        raise TaskError(f"{name} must be a finite number above 0, not {value!r}")
+    return number
+
+
+def _wanted(seconds: float | None, samples: int | None, source: TaskSource) -> int | None:
+    if seconds is not None and samples is not None:
+        raise TaskError("give seconds or samples, not both")
+    if seconds is not None:
+        wanted = max(1, round(_positive("seconds", seconds) * source.rate))
+    elif samples is not None:
+        try:
+            wanted = operator.index(samples)
+        except TypeError:
+            raise TaskError(f"samples must be a whole number, not {samples!r}") from None
+        if wanted < 1:
+            raise TaskError(f"samples must be 1 or more, not {wanted}")
+    else:
+        return source.finite
+    if source.finite is not None and wanted > source.finite:
+        raise TaskError(
+            f"{wanted:,} samples were asked for, but the finite task acquires only {source.finite:,}; "
+            "configure more samples, or continuous acquisition"
+        )
+    return wanted
+
+
+def _block_samples(block_ms: float | None, source: TaskSource, wanted: int | None) -> int:
+    frame = len(source.channels) * source.dtype.itemsize
+    if block_ms is not None:
+        samples = _positive("block_ms", block_ms) / 1000.0 * source.rate
+    else:
+        low, high = BLOCK_SECONDS
+        samples = min(max(BLOCK_BYTES / frame, low * source.rate), high * source.rate)
+    samples = max(1, round(samples))
+    if wanted is not None:
+        samples = min(samples, wanted)
+    if samples * frame > RING_BYTES[1] // RING_SLOTS[0]:
+        if block_ms is not None:
+            raise TaskError(
+                f"a block of {block_ms} ms is {samples * frame / 1e6:,.0f} MB, more than the largest of "
+                f"{RING_BYTES[1] / RING_SLOTS[0] / 1e6:,.0f} MB; choose a smaller block_ms"
+            )
+        samples = RING_BYTES[1] // RING_SLOTS[0] // frame
+    return int(samples)
+
+
+def _slot_count(block: int, source: TaskSource) -> int:
+    size = block * len(source.channels) * source.dtype.itemsize
+    rate = source.rate * len(source.channels) * source.dtype.itemsize
+    memory = min(max(rate * RING_SECONDS, RING_BYTES[0]), RING_BYTES[1])
+    return int(min(max(memory // size, RING_SLOTS[0]), RING_SLOTS[1]))
+
+
+def _loss_sentence(report: Report) -> str:
+    parts = "; ".join(str(gap) for gap in report.gaps) or f"{report.lost:,} samples per channel"
+    causes = {gap.cause for gap in report.gaps}
+    advice = {
+        "overwrite": " Raise buffer_seconds, or keep other Python code from holding the interpreter.",
+        "device overflow": " Lower the rate, or give the device a faster bus.",
+        "foreign read": " Read from the task nowhere else while it is recorded.",
+    }
+    return f"samples were lost: {parts}." + "".join(advice.get(cause, "") for cause in sorted(causes))

@@ -1,0 +1,154 @@
+"""What a recording has to say once it is over."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+__all__ = ["Gap", "Report"]
+
+#: Causes of gaps, as the log numbers them, and what a person should know of each.
+GAP_CAUSES: dict[int, tuple[str, str]] = {
+    1: ("overwrite", "the driver's buffer was full: the reader came too late"),
+    2: ("device overflow", "the device's own memory was full: the bus or the computer was too slow"),
+    3: ("overrun", "daqring's ring was full: the disk or a stage was too slow"),
+    4: ("foreign read", "other code read from the task while it was recorded"),
+    5: ("unplugged", "the device went away"),
+    255: ("unknown", "the driver's count does not agree with what was read"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """A hole in the samples of a stream.
+
+    ``first_sample`` is the index of the first missing sample since the start of the task, per
+    channel; ``count`` the number of missing samples per channel, ``None`` where nobody knows.
+    """
+
+    first_sample: int
+    count: int | None
+    cause: str
+
+    def __str__(self) -> str:
+        count = "an unknown number of samples" if self.count is None else f"{self.count:,} samples"
+        return f"{count} from sample {self.first_sample:,} on: {self.cause}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was recorded, what was lost, and how much room there was. ``print`` it, or :meth:`to_dict`.
+
+    Samples are per channel unless a name says otherwise; bytes are those of the samples;
+    times are in seconds; MB is 10**6 bytes.
+    """
+
+    #: Files written, in order.
+    files: tuple[str, ...]
+    #: Group of the log that holds the samples.
+    group: str
+    #: Channel names, in the order of the task.
+    channels: tuple[str, ...]
+    #: Sample rate per channel, in Hz, as the driver coerced it.
+    rate: float
+    #: Samples per channel that were asked for; ``None`` for an open-ended run.
+    requested: int | None
+    #: Samples per channel in the log.
+    samples_per_channel: int
+    #: Samples in the log, all channels together.
+    samples: int
+    #: Blocks (TDMS segments with samples) in the log.
+    blocks: int
+    #: Samples per channel that the driver acquired and that are not in the log, as far as counted.
+    lost: int
+    #: Whether samples are missing whose number nobody knows.
+    lost_unknown: bool
+    #: The holes, in order.
+    gaps: tuple[Gap, ...]
+    #: Samples per channel that the driver says it acquired; more than recorded where it went on
+    #: after the last sample that was asked for. ``None`` where it did not say.
+    acquired: int | None
+    #: Bytes of samples in the log.
+    bytes: int
+    #: Size of the files.
+    file_bytes: int
+    #: From the start of the task to its stop.
+    duration: float
+    #: Bytes of samples per second of duration, in 10**6.
+    mb_per_s: float
+    #: Why the recording ended: finished, stopped, interrupted, overwrite, device overflow, error.
+    stop_reason: str
+    #: The reader that ran: python.
+    reader: str
+    #: Data type in the log.
+    dtype: str
+    #: Why this data type.
+    dtype_reason: str
+    #: How the file was written: direct or buffered.
+    io: str
+    #: Slots of the ring, samples per channel of a slot, and most slots that were in use at once.
+    ring_slots: int
+    block_samples: int
+    ring_high_water: int
+    #: Seconds for which the ring could still have taken samples at the worst moment.
+    ring_margin: float
+    #: The driver's buffer and the largest backlog seen in it.
+    driver_buffer: int
+    driver_buffer_note: str
+    driver_high_water: int
+    #: Seconds for which the driver could still have waited for us at the worst moment seen.
+    driver_margin: float
+    #: Longest time the log took for one block.
+    slowest_write: float
+    #: What went wrong, where something did.
+    error: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample that was asked for is in the log."""
+        return not self.samples_lost and (
+            self.requested is None or self.samples_per_channel == self.requested
+        )
+
+    @property
+    def samples_lost(self) -> bool:
+        """Whether samples that the device acquired in the asked range are missing."""
+        return self.lost > 0 or self.lost_unknown
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields and :attr:`complete`, ready for JSON."""
+        return dataclasses.asdict(self) | {"complete": self.complete}
+
+    def __str__(self) -> str:
+        asked = "" if self.requested is None else f" of {self.requested:,} asked for"
+        lost = f"{self.lost:,}"
+        if self.lost_unknown:
+            lost = f"{lost} and an unknown number more" if self.lost else "an unknown number"
+        lines = [
+            ("file", ", ".join(self.files) or "none"),
+            (
+                "recorded",
+                f"{self.samples_per_channel:,} samples{asked} on each of {len(self.channels)} channels, "
+                f"{self.samples:,} in all, in {self.blocks:,} blocks",
+            ),
+            ("lost", lost),
+            *((f"gap {number}", str(gap)) for number, gap in enumerate(self.gaps, 1)),
+            (
+                "rate",
+                f"{self.rate:,.12g} S/s per channel, {self.mb_per_s:,.1f} MB/s over {self.duration:,.2f} s",
+            ),
+            ("data", f"{self.bytes:,} bytes as {self.dtype_reason}"),
+            ("reader", f"{self.reader}; the file was written with {self.io} I/O"),
+            (
+                "ring",
+                f"{self.ring_high_water} of {self.ring_slots} slots in use at most, "
+                f"{self.ring_margin:.2f} s of margin",
+            ),
+            (
+                "driver",
+                f"backlog of {self.driver_high_water:,} of {self.driver_buffer:,} samples seen at most, "
+                f"{self.driver_margin:.2f} s of margin (buffer {self.driver_buffer_note})",
+            ),
+            ("ended", self.stop_reason + (f": {self.error}" if self.error else "")),
+        ]
+        return "\n".join(f"{name + ':':10} {text}" for name, text in lines)

@@ -1,0 +1,436 @@
+//! Descriptions of groups and properties on their way into the log, its errors on their way out,
+//! and the reading of logs.
+
+use std::path::PathBuf;
+
+use daqring_log::{
+    Channel, ChannelSpec, DataType, Group, GroupSpec, LogError, Properties, PropertyValue, Scale,
+    StreamGap,
+};
+use pyo3::buffer::{Element, PyBuffer};
+use pyo3::exceptions::{PyBufferError, PyOSError, PyOverflowError, PyValueError};
+use pyo3::import_exception;
+use pyo3::prelude::*;
+use pyo3::types::{PyComplex, PyDict, PyInt, PyString};
+
+import_exception!(daqring.errors, LogFormatError);
+import_exception!(daqring.errors, RecordingError);
+
+/// A group as Python describes it.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct GroupArgument {
+    pub(crate) name: String,
+    dt: Option<f64>,
+    properties: PropertiesArgument,
+    channels: Vec<ChannelArgument>,
+}
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct ChannelArgument {
+    name: String,
+    dtype: String,
+    unit: String,
+    scale: Option<Vec<f64>>,
+    properties: PropertiesArgument,
+}
+
+impl GroupArgument {
+    pub(crate) fn into_spec(self) -> PyResult<GroupSpec> {
+        let channels = self
+            .channels
+            .into_iter()
+            .map(ChannelArgument::into_spec)
+            .collect::<PyResult<_>>()?;
+        Ok(GroupSpec {
+            name: self.name,
+            channels,
+            dt: self.dt,
+            properties: self.properties.0,
+        })
+    }
+}
+
+impl ChannelArgument {
+    fn into_spec(self) -> PyResult<ChannelSpec> {
+        let data_type = data_type(&self.dtype).ok_or_else(|| {
+            PyValueError::new_err(format!("samples of type {} cannot be recorded", self.dtype))
+        })?;
+        Ok(ChannelSpec {
+            name: self.name,
+            data_type,
+            unit: self.unit,
+            scale: self.scale.map_or(Scale::None, Scale::Polynomial),
+            properties: self.properties.0,
+        })
+    }
+}
+
+/// The names that numpy gives to the types of samples.
+const DTYPES: [(&str, DataType); 13] = [
+    ("int8", DataType::I8),
+    ("int16", DataType::I16),
+    ("int32", DataType::I32),
+    ("int64", DataType::I64),
+    ("uint8", DataType::U8),
+    ("uint16", DataType::U16),
+    ("uint32", DataType::U32),
+    ("uint64", DataType::U64),
+    ("float32", DataType::F32),
+    ("float64", DataType::F64),
+    ("bool", DataType::Bool),
+    ("complex64", DataType::Complex64),
+    ("complex128", DataType::Complex128),
+];
+
+fn data_type(dtype: &str) -> Option<DataType> {
+    DTYPES
+        .iter()
+        .find(|(name, _)| *name == dtype)
+        .map(|(_, data_type)| *data_type)
+}
+
+/// Properties from a dict of bool, int, float, str or datetime.
+#[derive(Default)]
+pub(crate) struct PropertiesArgument(pub(crate) Properties);
+
+impl<'py> FromPyObject<'_, 'py> for PropertiesArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let mut properties = Vec::new();
+        for (name, value) in object.cast::<PyDict>()?.iter() {
+            let Ok(name) = name.cast::<PyString>() else {
+                return Err(PyValueError::new_err(format!(
+                    "the name of a property must be text, not {name}"
+                )));
+            };
+            let name = name.to_str()?.to_owned();
+            let value = property_value(&value).map_err(|_| {
+                PyValueError::new_err(format!(
+                    "property '{name}' must be a bool, an int of 64 bits, a float, text or a datetime"
+                ))
+            })?;
+            properties.push((name, value));
+        }
+        Ok(Self(properties))
+    }
+}
+
+fn property_value(value: &Bound<'_, PyAny>) -> PyResult<PropertyValue> {
+    if let Ok(value) = value.extract::<bool>() {
+        return Ok(PropertyValue::Bool(value));
+    }
+    if let Ok(value) = value.extract::<i64>() {
+        return Ok(i32::try_from(value).map_or(PropertyValue::I64(value), PropertyValue::I32));
+    }
+    if value.is_instance_of::<PyInt>() {
+        return Err(PyOverflowError::new_err("beyond 64 bits"));
+    }
+    if let Ok(value) = value.extract::<f64>() {
+        return Ok(PropertyValue::F64(value));
+    }
+    if let Ok(value) = value.cast::<PyString>() {
+        return Ok(PropertyValue::String(value.to_str()?.to_owned()));
+    }
+    // A datetime; one without a zone is local time, as Python has it.
+    let seconds: f64 = value.call_method0("timestamp")?.extract()?;
+    Ok(PropertyValue::timestamp_ns(
+        (seconds * 1e6).round() as i64 * 1000,
+    ))
+}
+
+/// A log's error as the Python exception that fits it.
+pub(crate) fn log_error(error: LogError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        LogError::Exists(path) => os_error(errno::EXISTS, "the file exists already", path),
+        LogError::Locked(path) => {
+            os_error(errno::BUSY, "another recording is writing this file", path)
+        }
+        LogError::NoSpace { path, kept } => {
+            let text = format!(
+                "the disk is full; the file was cut back to its last whole segment ({kept} bytes)"
+            );
+            os_error(errno::NO_SPACE, &text, path)
+        }
+        LogError::Io { path, source, .. } => system_error(&source, path),
+        LogError::Format { .. } | LogError::Unsupported(_) => LogFormatError::new_err(text),
+        LogError::Failed(_) | LogError::Finished => RecordingError::new_err(text),
+        _ => PyValueError::new_err(text),
+    }
+}
+
+/// An OSError with code, words and file; Python picks the subclass that fits the code.
+fn os_error(code: i32, words: &str, path: PathBuf) -> PyErr {
+    PyOSError::new_err((code, words.to_owned(), path))
+}
+
+/// The error of a system call.
+fn system_error(source: &std::io::Error, path: PathBuf) -> PyErr {
+    let Some(code) = source.raw_os_error() else {
+        return PyOSError::new_err(format!("{}: {source}", path.display()));
+    };
+    if cfg!(windows) {
+        // Windows numbers its errors by itself: the fourth argument, from which Python derives the first.
+        return PyOSError::new_err((0, source.to_string(), path, code));
+    }
+    let words = Python::attach(|py| -> PyResult<String> {
+        py.import("os")?
+            .call_method1("strerror", (code,))?
+            .extract()
+    });
+    os_error(code, &words.unwrap_or_else(|_| source.to_string()), path)
+}
+
+/// Numbers that Linux, macOS and the C runtime of Windows share.
+mod errno {
+    pub(super) const EXISTS: i32 = 17;
+    pub(super) const BUSY: i32 = 16;
+    pub(super) const NO_SPACE: i32 = 28;
+}
+
+/// A TDMS file that is read. Private: `daqring.open` is the way in.
+#[pyclass(frozen, module = "daqring._native")]
+pub(crate) struct LogFile(daqring_log::LogFile);
+
+#[pymethods]
+impl LogFile {
+    /// Reads the headers of a file.
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        py.detach(|| daqring_log::LogFile::open(&path))
+            .map(Self)
+            .map_err(log_error)
+    }
+
+    /// Properties of the file.
+    #[getter]
+    fn properties<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        properties_dict(py, self.0.properties())
+    }
+
+    /// Groups and channels as dicts.
+    #[getter]
+    fn groups<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.0
+            .groups()
+            .iter()
+            .map(|group| group_dict(py, group))
+            .collect()
+    }
+
+    /// Whether the recording was finished in order.
+    #[getter]
+    fn finished(&self) -> bool {
+        self.0.is_complete()
+    }
+
+    /// The holes: stream, first sample, number of samples per channel or None, cause.
+    #[getter]
+    fn gaps(&self) -> Vec<(String, u64, Option<u64>, u32)> {
+        self.0
+            .gaps()
+            .iter()
+            .map(|StreamGap { stream, gap }| {
+                (
+                    stream.clone(),
+                    gap.first_sample,
+                    gap.count,
+                    gap.cause as u32,
+                )
+            })
+            .collect()
+    }
+
+    /// Fills `out` (bytes) with stored values from number `start` on.
+    fn read_raw(
+        &self,
+        py: Python<'_>,
+        group: usize,
+        channel: usize,
+        start: u64,
+        out: PyBuffer<u8>,
+    ) -> PyResult<()> {
+        let size = self
+            .0
+            .groups()
+            .get(group)
+            .and_then(|group| group.channels.get(channel))
+            .and_then(|channel| channel.data_type.size())
+            .ok_or_else(|| PyValueError::new_err("there are no numbers to read there"))?;
+        let stop = start + (out.item_count() / size) as u64;
+        fill(py, &out, |out| {
+            self.0.read_raw(group, channel, start..stop, out)
+        })
+    }
+
+    /// Fills `out` (float64) with scaled values from number `start` on.
+    fn read_scaled(
+        &self,
+        py: Python<'_>,
+        group: usize,
+        channel: usize,
+        start: u64,
+        out: PyBuffer<f64>,
+    ) -> PyResult<()> {
+        let stop = start + out.item_count() as u64;
+        fill(py, &out, |out| {
+            self.0.read_scaled(group, channel, start..stop, out)
+        })
+    }
+
+    /// Texts number `start` to `stop` of a text channel.
+    fn read_text(
+        &self,
+        py: Python<'_>,
+        group: usize,
+        channel: usize,
+        start: u64,
+        stop: u64,
+    ) -> PyResult<Vec<String>> {
+        py.detach(|| self.0.read_text(group, channel, start..stop))
+            .map_err(log_error)
+    }
+}
+
+/// Lets `read` fill a writable, contiguous buffer while the interpreter runs on.
+fn fill<T: Element + Send>(
+    py: Python<'_>,
+    buffer: &PyBuffer<T>,
+    read: impl FnOnce(&mut [T]) -> Result<(), LogError> + Send,
+) -> PyResult<()> {
+    if buffer.readonly() || !buffer.is_c_contiguous() {
+        return Err(PyBufferError::new_err(
+            "the buffer to be filled must be writable and contiguous",
+        ));
+    }
+    if buffer.item_count() == 0 {
+        return Ok(());
+    }
+    // SAFETY: the buffer is writable, contiguous and of type T (checked by PyBuffer), and stays
+    // exported for as long as `buffer` lives, which is longer than this call. That nobody else
+    // touches it meanwhile is the caller's part: `daqring.tdms` passes arrays that it has just made
+    // and not yet given away.
+    let out = unsafe {
+        std::slice::from_raw_parts_mut(buffer.buf_ptr().cast::<T>(), buffer.item_count())
+    };
+    py.detach(|| read(out)).map_err(log_error)
+}
+
+fn group_dict<'py>(py: Python<'py>, group: &Group) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("name", &group.name)?;
+    dict.set_item("housekeeping", group.is_housekeeping())?;
+    dict.set_item("stream", group.stream())?;
+    dict.set_item("properties", properties_dict(py, &group.properties)?)?;
+    let channels = group
+        .channels
+        .iter()
+        .map(|channel| channel_dict(py, channel));
+    dict.set_item("channels", channels.collect::<PyResult<Vec<_>>>()?)?;
+    Ok(dict)
+}
+
+fn channel_dict<'py>(py: Python<'py>, channel: &Channel) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("name", &channel.name)?;
+    dict.set_item("length", channel.len)?;
+    dict.set_item("dtype", dtype_name(channel.data_type))?;
+    // A scale that is not known shows when scaled values are asked for.
+    dict.set_item("scaled", !matches!(channel.scale(), Ok(Scale::None)))?;
+    dict.set_item("unit", channel.unit())?;
+    dict.set_item("dt", channel.dt())?;
+    dict.set_item("start_time_ns", channel.start_time_ns())?;
+    dict.set_item("properties", properties_dict(py, &channel.properties)?)?;
+    Ok(dict)
+}
+
+fn dtype_name(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::String => "text",
+        DataType::Timestamp => "timestamp",
+        _ => DTYPES
+            .iter()
+            .find(|(_, known)| *known == data_type)
+            .map_or("unknown", |(name, _)| *name),
+    }
+}
+
+fn properties_dict<'py>(py: Python<'py>, properties: &Properties) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in properties {
+        match value {
+            PropertyValue::I8(value) => dict.set_item(name, value)?,
+            PropertyValue::I16(value) => dict.set_item(name, value)?,
+            PropertyValue::I32(value) => dict.set_item(name, value)?,
+            PropertyValue::I64(value) => dict.set_item(name, value)?,
+            PropertyValue::U8(value) => dict.set_item(name, value)?,
+            PropertyValue::U16(value) => dict.set_item(name, value)?,
+            PropertyValue::U32(value) => dict.set_item(name, value)?,
+            PropertyValue::U64(value) => dict.set_item(name, value)?,
+            PropertyValue::F32(value) => dict.set_item(name, value)?,
+            PropertyValue::F64(value) => dict.set_item(name, value)?,
+            PropertyValue::String(value) => dict.set_item(name, value)?,
+            PropertyValue::Bool(value) => dict.set_item(name, value)?,
+            PropertyValue::Timestamp(time) => {
+                let numpy = py.import("numpy")?;
+                dict.set_item(
+                    name,
+                    numpy.call_method1("datetime64", (time.unix_ns(), "ns"))?,
+                )?;
+            }
+            PropertyValue::Complex64([re, im]) => {
+                dict.set_item(
+                    name,
+                    PyComplex::from_doubles(py, f64::from(*re), f64::from(*im)),
+                )?;
+            }
+            PropertyValue::Complex128([re, im]) => {
+                dict.set_item(name, PyComplex::from_doubles(py, *re, *im))?;
+            }
+            _ => dict.set_item(name, py.None())?,
+        }
+    }
+    Ok(dict)
+}
+
+/// Checks a file from end to end.
+#[pyfunction]
+fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
+    let report = py
+        .detach(|| daqring_log::verify(&path))
+        .map_err(log_error)?;
+    let dict = PyDict::new(py);
+    dict.set_item("complete", report.complete())?;
+    dict.set_item("verdict", report.to_string())?;
+    dict.set_item(
+        "problems",
+        report
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+    )?;
+    dict.set_item("segments", report.segments)?;
+    let streams = report.streams.iter().map(|stream| {
+        let entry = PyDict::new(py);
+        entry.set_item("name", &stream.name)?;
+        entry.set_item("blocks", stream.blocks)?;
+        entry.set_item("samples", stream.samples)?;
+        entry.set_item("lost", stream.lost)?;
+        entry.set_item("lost_unknown", stream.lost_unknown)?;
+        entry.set_item("damaged", stream.damaged)?;
+        Ok(entry)
+    });
+    dict.set_item("streams", streams.collect::<PyResult<Vec<_>>>()?)?;
+    Ok(dict)
+}
+
+/// Adds this part's classes and functions to the native module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("LOST_UNKNOWN", daqring_log::LOST_UNKNOWN)?;
+    module.add_class::<LogFile>()?;
+    module.add_function(wrap_pyfunction!(verify, module)?)
+}

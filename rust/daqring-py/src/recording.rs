@@ -1,0 +1,275 @@
+//! The running recording, as Python drives it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use daqring_engine::{
+    Checksum, EngineError, LogSink, NullSink, RecordingOptions, RecordingStats, Sink, Stage,
+    StreamOptions, StreamStats,
+};
+use daqring_log::{Gap, GapCause, LogOptions, LogWriter};
+use daqring_ring::slots::{SlotOptions, SlotProducer};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::log::{GroupArgument, PropertiesArgument, log_error};
+use crate::slot::{Reserved, Slot};
+
+/// One stream as Python describes it.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct StreamArgument {
+    group: GroupArgument,
+    slot_bytes: usize,
+    slots: usize,
+    workers: usize,
+}
+
+/// Rings, workers, writer and log of a recording. Private: `daqring.Recorder` is the way in.
+#[pyclass(frozen, module = "daqring._native")]
+pub(crate) struct Recording {
+    // Held only inside detached sections, or for a moment.
+    running: Mutex<Option<daqring_engine::Recording>>,
+    producers: Vec<Mutex<Option<SlotProducer>>>,
+    outstanding: Mutex<Vec<Reserved>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Recording {
+    fn running(&self) -> MutexGuard<'_, Option<daqring_engine::Recording>> {
+        lock(&self.running)
+    }
+
+    fn producer(&self, stream: usize) -> PyResult<MutexGuard<'_, Option<SlotProducer>>> {
+        let producer = self
+            .producers
+            .get(stream)
+            .ok_or_else(|| PyIndexError::new_err(format!("there is no stream {stream}")))?;
+        Ok(lock(producer))
+    }
+}
+
+#[pymethods]
+impl Recording {
+    /// Creates the log (`path=None`: no log) and starts the threads.
+    #[new]
+    #[pyo3(signature = (path, streams, *, overwrite=false, crc=true, properties=None))]
+    fn new(
+        py: Python<'_>,
+        path: Option<PathBuf>,
+        streams: Vec<StreamArgument>,
+        overwrite: bool,
+        crc: bool,
+        properties: Option<PropertiesArgument>,
+    ) -> PyResult<Self> {
+        py.detach(|| {
+            let mut groups = Vec::new();
+            let mut options = Vec::new();
+            for stream in streams {
+                options.push(StreamOptions {
+                    name: stream.group.name.clone(),
+                    slots: SlotOptions::new(stream.slot_bytes, stream.slots),
+                    workers: stream.workers,
+                });
+                groups.push(stream.group.into_spec()?);
+            }
+            let sink: Box<dyn Sink> = match path {
+                None => Box::new(NullSink),
+                Some(path) => {
+                    let root_properties = properties.unwrap_or_default().0;
+                    let mut log_options = LogOptions::default();
+                    log_options.overwrite = overwrite;
+                    log_options.root_properties = root_properties;
+                    Box::new(LogSink(
+                        LogWriter::create(&path, log_options, groups).map_err(log_error)?,
+                    ))
+                }
+            };
+            let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
+            if crc {
+                stages.push(Arc::new(Checksum));
+            }
+            let (running, producers) = daqring_engine::Recording::start(
+                RecordingOptions {
+                    streams: options,
+                    stages,
+                },
+                sink,
+            )
+            .map_err(engine_error)?;
+            Ok(Self {
+                running: Mutex::new(Some(running)),
+                producers: producers
+                    .into_iter()
+                    .map(|producer| Mutex::new(Some(producer)))
+                    .collect(),
+                outstanding: Mutex::new(Vec::new()),
+            })
+        })
+    }
+
+    /// Waits up to `timeout` seconds for an empty slot. `None`: none came free in time, or the
+    /// recording failed or was finished.
+    #[pyo3(signature = (stream, timeout))]
+    fn reserve(&self, py: Python<'_>, stream: usize, timeout: f64) -> PyResult<Option<Slot>> {
+        let timeout = Duration::try_from_secs_f64(timeout).map_err(|_| {
+            PyValueError::new_err("timeout must be a finite number of seconds, 0 or more")
+        })?;
+        py.detach(|| {
+            let mut guard = self.producer(stream)?;
+            let Some(producer) = guard.as_mut() else {
+                return Ok(None);
+            };
+            match producer.reserve_until(Instant::now() + timeout) {
+                Ok(slot) => {
+                    let (slot, reserved) = Slot::new(slot, producer.monitor());
+                    let mut outstanding = lock(&self.outstanding);
+                    outstanding.retain(Reserved::is_held);
+                    outstanding.push(reserved);
+                    Ok(Some(slot))
+                }
+                Err(_) => Ok(None),
+            }
+        })
+    }
+
+    /// Sets the time of sample 0 of a stream (ns since 1970, UTC); before its first commit.
+    fn set_start_time(&self, py: Python<'_>, stream: usize, unix_ns: i64) -> PyResult<()> {
+        py.detach(|| {
+            drop(self.producer(stream)?); // checks the number
+            if let Some(running) = self.running().as_ref() {
+                running.set_start_time(stream, unix_ns);
+            }
+            Ok(())
+        })
+    }
+
+    /// The first failure as a sentence, or `None`.
+    fn failure(&self, py: Python<'_>) -> Option<String> {
+        py.detach(|| {
+            self.running()
+                .as_ref()
+                .and_then(daqring_engine::Recording::failure)
+        })
+    }
+
+    /// The counters now, as a dict; `None` once finished.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let stats = py.detach(|| {
+            self.running()
+                .as_ref()
+                .map(daqring_engine::Recording::stats)
+        });
+        stats.map(|stats| stats_dict(py, &stats)).transpose()
+    }
+
+    /// Drains the rings, ends the threads and finishes the log. `final_gaps`: (stream, first
+    /// sample, samples lost per channel or None, cause). Returns the counters at rest, what the log
+    /// says of itself and, where the recording failed, the exception.
+    #[pyo3(signature = (final_gaps, properties))]
+    fn finish<'py>(
+        &self,
+        py: Python<'py>,
+        final_gaps: Vec<(usize, u64, Option<u64>, u32)>,
+        properties: PropertiesArgument,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let ended = py.detach(|| {
+            let running = self.running().take()?;
+            for producer in &self.producers {
+                drop(lock(producer).take());
+            }
+            // The rings are closed now, but would wait for slots that are still being written. Who
+            // forgot one, or died with one in a traceback, must not keep the file from its end.
+            lock(&self.outstanding)
+                .drain(..)
+                .for_each(|reserved| reserved.take_back());
+            let gaps: Vec<_> = final_gaps
+                .into_iter()
+                .filter(|gap| gap.0 < self.producers.len())
+                .map(|(stream, first_sample, count, cause)| {
+                    let cause = GapCause::from_u32(cause);
+                    (
+                        stream,
+                        Gap {
+                            first_sample,
+                            count,
+                            cause,
+                            host_time_ns: now_ns(),
+                        },
+                    )
+                })
+                .collect();
+            Some(running.finish(&gaps, |_| properties.0))
+        });
+        let (summary, error) =
+            ended.ok_or_else(|| PyRuntimeError::new_err("the recording was finished already"))?;
+        let dict = stats_dict(py, &summary.stats)?;
+        let log = summary.sink.log.as_ref();
+        dict.set_item("file_bytes", log.map(|log| log.bytes))?;
+        dict.set_item("segments", log.map(|log| log.segments))?;
+        dict.set_item(
+            "io",
+            log.map(|log| if log.direct_io { "direct" } else { "buffered" }),
+        )?;
+        dict.set_item(
+            "law_holds",
+            summary.stats.streams.iter().all(StreamStats::law_holds),
+        )?;
+        dict.set_item(
+            "error",
+            error.map(|error| engine_error(error).into_value(py)),
+        )?;
+        Ok(dict)
+    }
+}
+
+/// Now, in nanoseconds since 1970.
+fn now_ns() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |elapsed| {
+            i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
+        })
+}
+
+fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let mut streams = Vec::new();
+    for stream in &stats.streams {
+        let entry = PyDict::new(py);
+        for (name, value) in [
+            ("slots", stream.slots),
+            ("high_water", stream.high_water),
+            ("committed", stream.committed),
+            ("dropped", stream.dropped),
+            ("dropped_samples", stream.dropped_samples),
+            ("written", stream.written),
+            ("written_samples", stream.written_samples),
+            ("written_bytes", stream.written_bytes),
+            ("gated", stream.gated),
+            ("failed", stream.failed),
+            ("failed_samples", stream.failed_samples),
+            ("lost", stream.lost),
+            ("lost_unknown", stream.lost_unknown),
+        ] {
+            entry.set_item(name, value)?;
+        }
+        streams.push(entry);
+    }
+    dict.set_item("streams", streams)?;
+    dict.set_item("slowest_write_ns", stats.slowest_write_ns)?;
+    Ok(dict)
+}
+
+fn engine_error(error: EngineError) -> PyErr {
+    match error {
+        EngineError::Log(error) => log_error(error),
+        EngineError::Options(_) => PyValueError::new_err(error.to_string()),
+        _ => crate::log::RecordingError::new_err(error.to_string()),
+    }
+}

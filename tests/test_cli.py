@@ -1,0 +1,292 @@
+"""The command line, as a person or a script runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import daqring
+import nptdms
+import numpy as np
+import pytest
+from conftest import assert_pattern
+
+ENVIRONMENT = {**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"}
+
+
+def daqring_command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "daqring", *map(str, arguments)]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        daqring_command(*arguments), capture_output=True, text=True, timeout=120, env=ENVIRONMENT, check=False
+    )
+
+
+def record(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run("record", out, "--ai", "Dev1/ai0:3", "--rate", "1e5", "--simulate", "--pattern", *arguments)
+
+
+def test_record_info_verify(tmp_path):
+    out = tmp_path / "run.tdms"
+    result = record(out, "--seconds", "0.5", "--unthrottled", "--property", "operator=Ada", "--name", "rig")
+    assert result.returncode == 0, result.stderr
+    assert "recorded:  50,000 samples of 50,000 asked for on each of 4 channels" in result.stdout
+    assert "lost:      0" in result.stdout
+    assert result.stderr == ""
+    for number, channel in enumerate(nptdms.TdmsFile.read(out)["rig"].channels()):
+        assert_pattern(channel.raw_data, number)
+
+    info = run("info", out)
+    assert info.returncode == 0, info.stderr
+    assert "Dev1/ai3: 50,000 samples, int16 read as float64, V, 100,000 S/s" in info.stdout
+    assert "operator = Ada" in info.stdout
+    assert "no gaps recorded" in info.stdout
+    tree = json.loads(run("info", out, "--json").stdout)
+    assert [channel["samples"] for channel in tree["groups"][0]["channels"]] == [50_000] * 4
+
+    verified = run("verify", out)
+    assert verified.returncode == 0, verified.stdout
+    assert "complete" in verified.stdout
+    assert json.loads(run("verify", out, "--json").stdout)["complete"] is True
+
+
+def test_json_report(tmp_path):
+    result = record(tmp_path / "run.tdms", "--samples", "1e4", "--unthrottled", "--json", "--block-ms", "10")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["samples_per_channel"], report["lost"], report["complete"]) == (10_000, 0, True)
+    assert report["blocks"] == 10
+
+
+def test_product_and_range(tmp_path):
+    result = run(
+        *("record", tmp_path / "run.tdms", "--ai", "Dev1/ai0:7", "--rate", "14.29e6", "--samples", "1e6"),
+        *("--simulate", "--product", "PXIe-6396", "--range", "-5", "5", "--unthrottled", "--json"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["bytes"] == 16_000_000
+
+
+def test_devices():
+    result = run("devices", "--simulate")
+    assert result.returncode == 0, result.stderr
+    for product in ("PCIe-6363", "PXIe-6396", "USB-6003"):
+        assert product in result.stdout
+    rows = json.loads(run("devices", "--simulate", "--product", "USB-6003", "--json").stdout)
+    assert rows[0]["name"] == "Dev1"
+    assert rows[0]["product"] == "USB-6003"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ai", "Dev1/ai99", "--rate", "1e3", "--simulate"], "-200170"),
+        (["--ai", "Dev9/ai0", "--rate", "1e3", "--simulate"], "-200220"),
+        (["--ai", "Dev1/ai0", "--rate", "1e9", "--simulate"], "-200"),
+        (["--ai", "Dev1/ai0", "--rate", "fast", "--simulate"], "--rate"),
+        (["--ai", "Dev1/ai0", "--rate", "-1", "--simulate"], "above 0"),
+        (["--ai", "Dev1/ai0", "--rate", "1e3", "--seconds", "0", "--simulate"], "above 0"),
+        (["--ai", "Dev1/ai0", "--rate", "1e3", "--samples", "1.5", "--simulate"], "whole number"),
+        (
+            ["--ai", "Dev1/ai0", "--rate", "1e3", "--seconds", "1", "--samples", "5", "--simulate"],
+            "not allowed",
+        ),
+        (["--ai", "Dev1/ai0", "--rate", "1e3", "--range", "5", "-5", "--simulate"], "below the maximum"),
+        (["--ai", "Dev1/ai0", "--rate", "1e3", "--property", "x", "--simulate"], "KEY=TEXT"),
+        (["--ai", "Dev1/ai0", "--rate", "1e3", "--product", "PCIe-6363"], "add --simulate"),
+        (["--ai", "Dev1/ai0", "--rate", "1e3", "--pattern"], "add --simulate"),
+        (["--ai", "Dev1/ai0", "--rate", "1e3", "--simulate", "--product", "PXIe-0000"], "PXIe-0000"),
+        (["--rate", "1e3", "--simulate"], "--ai"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, arguments, message):
+    result = run("record", tmp_path / "run.tdms", *arguments)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert len([line for line in result.stderr.splitlines() if line.startswith("daqring: ")]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_driver_is_said(tmp_path):
+    if nidaqmx_is_installed():
+        pytest.skip("a real NI-DAQmx driver is installed on this machine")
+    result = run("record", tmp_path / "run.tdms", "--ai", "Dev1/ai0", "--rate", "1e3")
+    assert result.returncode == 1
+    assert "not installed" in result.stderr
+    assert "--simulate" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def nidaqmx_is_installed() -> bool:
+    from ctypes.util import find_library
+
+    return find_library("nidaqmx") is not None or find_library("nicaiu") is not None
+
+
+def test_an_existing_file_is_not_touched(tmp_path):
+    out = tmp_path / "run.tdms"
+    out.write_bytes(b"precious")
+    result = record(out, "--samples", "10", "--unthrottled")
+    assert result.returncode == 1
+    assert "--overwrite" in result.stderr
+    assert out.read_bytes() == b"precious"
+    assert record(out, "--samples", "10", "--unthrottled", "--overwrite").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_reading_what_is_no_recording(tmp_path, command):
+    missing = run(command, tmp_path / "missing.tdms")
+    assert missing.returncode == 1
+    assert "No such file" in missing.stderr
+    (tmp_path / "text.tdms").write_text("not a recording" * 100)
+    wrong = run(command, tmp_path / "text.tdms")
+    assert wrong.returncode == 1
+    assert "TDMS" in wrong.stderr
+    assert "Traceback" not in missing.stderr + wrong.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX device /dev/full")
+def test_a_full_disk_is_said(tmp_path):
+    """A tiny file system would need root; a limit on the file's size fails the same write."""
+    import resource
+
+    out = tmp_path / "run.tdms"
+    result = subprocess.run(
+        daqring_command(
+            *("record", out, "--ai", "Dev1/ai0:3", "--rate", "1e5", "--seconds", "30"),
+            *("--simulate", "--pattern", "--unthrottled", "--block-ms", "50"),
+        ),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        preexec_fn=lambda: (
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20)),
+        ),
+    )
+    assert result.returncode == 1
+    assert "the recording stopped" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "ended:     error" in result.stdout
+    # What had been written before is a readable file with the right samples.
+    log = daqring.open(out)
+    channel = log["Dev1/ai2"]
+    assert 0 < len(channel) < 3_000_000
+    assert_pattern(channel.raw[:], 2)
+
+
+def start_recording(out: Path, *arguments: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        daqring_command(
+            *(
+                "record",
+                out,
+                "--ai",
+                "Dev1/ai0:3",
+                "--rate",
+                "1e5",
+                "--block-ms",
+                "20",
+                "--simulate",
+                "--pattern",
+            ),
+            *arguments,
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if out.exists() and out.stat().st_size > 100_000:
+            return process
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(f"the recording did not begin: {process.communicate()}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize(("length", "status"), [(["--seconds", "60"], 130), ([], 0)])
+def test_ctrl_c_finishes_the_file(tmp_path, length, status):
+    out = tmp_path / "run.tdms"
+    process = start_recording(out, *length, "--json")
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == status, stderr
+    report = json.loads(stdout)
+    assert report["stop_reason"] == "interrupted"
+    assert report["samples_per_channel"] > 0
+    verification = daqring.verify(out)
+    assert verification.problems == ()
+    for number, channel in enumerate(nptdms.TdmsFile.read(out)[report["group"]].channels()):
+        assert len(channel) == report["samples_per_channel"]
+        assert_pattern(channel.raw_data, number)
+
+
+def test_kill_in_the_middle_leaves_every_completed_segment(tmp_path):
+    out = tmp_path / "run.tdms"
+    process = start_recording(out, "--seconds", "60")
+    process.kill()
+    process.communicate()
+    lengths = set()
+    for number in range(4):
+        channel = nptdms.TdmsFile.read(out).groups()[0][f"Dev1/ai{number}"]
+        assert_pattern(channel.raw_data, number)
+        np.testing.assert_array_equal(daqring.open(out)[f"Dev1/ai{number}"].raw[:], channel.raw_data)
+        lengths.add(len(channel))
+    (samples,) = lengths
+    # 100 kB of 4 channels of int16 were in the file before the kill, headers included.
+    assert samples >= 8_000
+    assert samples % 2000 == 0
+    verified = run("verify", out)
+    assert verified.returncode == 3
+    assert "not finished" in verified.stdout
+
+
+def test_lost_samples_are_an_exit_status(tmp_path):
+    """A driver's buffer of 10 ms set by hand, and a reader that is kept from reading."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import sys, time
+import daqring.cli
+from daqring.source import TaskSource
+prepare, read = TaskSource.prepare_buffer, TaskSource.read
+def small_buffer(self, seconds):
+    self._stream.input_buf_size = 1000
+    return prepare(self, seconds)
+def late(self, into, count, timeout):
+    time.sleep(0.5)
+    return read(self, into, count, timeout)
+TaskSource.prepare_buffer, TaskSource.read = small_buffer, late
+sys.exit(daqring.cli.main(sys.argv[1:]))
+"""
+    )
+    out = tmp_path / "run.tdms"
+    result = subprocess.run(
+        [
+            *(sys.executable, script, "record", out, "--ai", "Dev1/ai0", "--rate", "1e5"),
+            *("--seconds", "3", "--simulate", "--json"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 3, result.stderr
+    report = json.loads(result.stdout)
+    assert report["lost"] > 1000
+    assert report["gaps"][0]["cause"] == "overwrite"
+    assert "samples were lost" in result.stderr
+    assert json.loads(run("info", out, "--json").stdout)["gaps"][0]["count"] == report["lost"]
+    assert run("verify", out).returncode == 3

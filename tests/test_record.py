@@ -1,0 +1,406 @@
+"""Recording from the unmodified nidaqmx package on the simulated driver, checked sample by sample."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import daqring
+import daqring.sim
+import nidaqmx
+import nptdms
+import numpy as np
+import pytest
+from conftest import assert_pattern
+from daqring.source import TaskSource
+from nidaqmx.constants import AcquisitionType, LoggingMode, LoggingOperation
+
+
+def check_with_nptdms(path: Path, report: daqring.Report) -> None:
+    """Every sample in the file is the right one, by npTDMS, and the report says the same."""
+    file = nptdms.TdmsFile.read(path, raw_timestamps=True)
+    group = file[report.group]
+    assert [channel.name for channel in group.channels()] == list(report.channels)
+    for number, channel in enumerate(group.channels()):
+        assert len(channel) == report.samples_per_channel
+        assert_pattern(channel.raw_data, number)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8])
+@pytest.mark.parametrize("samples", [1, 1000, 123_457])
+def test_records_every_sample(make_task, tmp_path, channels, samples):
+    task = make_task(f"Dev1/ai0:{channels - 1}")
+    path = tmp_path / "run.tdms"
+    report = daqring.record(task, path, samples=samples, block_ms=20, progress=False)
+    assert (report.samples_per_channel, report.samples) == (samples, samples * channels)
+    assert (report.lost, report.lost_unknown, report.gaps, report.complete) == (0, False, (), True)
+    assert report.stop_reason == "finished"
+    assert report.bytes == samples * channels * 2
+    assert report.file_bytes == path.stat().st_size
+    assert report.blocks == -(-samples // 2000)
+    check_with_nptdms(path, report)
+
+
+@pytest.mark.parametrize(
+    ("product", "rate", "seconds"), [("PCIe-6363", 125_000, 10), ("PXIe-6396", 14_290_000, 5)]
+)
+def test_long_recordings_agree_with_the_ledger(make_task, tmp_path, product, rate, seconds):
+    task = make_task("Dev1/ai0:7", rate, product=product, name="long")
+    path = tmp_path / "run.tdms"
+    report = daqring.record(task, path, seconds=seconds, progress=False)
+    assert report.samples_per_channel == round(seconds * task.timing.samp_clk_rate)
+    assert report.lost == 0
+    assert not report.lost_unknown
+    ledger = daqring.sim.ledger("long")
+    assert ledger.delivered == report.samples_per_channel
+    assert ledger.overwritten == 0
+    assert ledger.produced == report.acquired
+    check_with_nptdms(path, report)
+    assert daqring.verify(path).complete
+
+
+def test_scaled_values_are_those_of_nidaqmx(make_task, tmp_path):
+    task = make_task("Dev1/ai0:3")
+    path = tmp_path / "run.tdms"
+    daqring.record(task, path, samples=50_000, progress=False)
+    task.start()
+    expected = np.array(task.read(50_000))
+    task.stop()
+    log = daqring.open(path)
+    file = nptdms.TdmsFile.read(path)
+    for number in range(4):
+        name = f"Dev1/ai{number}"
+        assert log[name].unit == "V"
+        np.testing.assert_array_equal(log[name][:], expected[number])
+        np.testing.assert_array_equal(file[log[name].group][name][:], expected[number])
+
+
+def test_float64_can_be_asked_for(make_task, tmp_path):
+    task = make_task("Dev1/ai0:1")
+    raw = daqring.record(task, tmp_path / "raw.tdms", samples=5000, dtype="raw", progress=False)
+    volts = daqring.record(task, tmp_path / "volts.tdms", samples=5000, dtype="float64", progress=False)
+    assert (raw.dtype, volts.dtype) == ("int16", "float64")
+    assert "was asked for" in volts.dtype_reason
+    a, b = daqring.open(tmp_path / "raw.tdms"), daqring.open(tmp_path / "volts.tdms")
+    assert b["Dev1/ai0"].raw.dtype == np.float64
+    np.testing.assert_array_equal(a["Dev1/ai1"][:], b["Dev1/ai1"][:])
+
+
+def test_a_finite_task_is_recorded_whole(make_task, tmp_path):
+    task = make_task(mode=AcquisitionType.FINITE, samples=7777)
+    report = daqring.record(task, tmp_path / "run.tdms", progress=False)
+    assert (report.samples_per_channel, report.requested, report.complete) == (7777, 7777, True)
+    check_with_nptdms(tmp_path / "run.tdms", report)
+
+
+def test_a_running_task_is_accepted_and_left_running(make_task, tmp_path):
+    task = make_task("Dev1/ai0:1", clock="stepped")
+    task.start()
+    daqring.sim.step(0.05)
+    assert len(task.read(1000)[0]) == 1000
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", samples=2000)
+    with recorder:
+        assert recorder.wait(20)
+    assert not task.is_task_done()
+    assert "running already" in recorder.report.driver_buffer_note or "large enough" in (
+        recorder.report.driver_buffer_note
+    )
+    log = daqring.open(tmp_path / "run.tdms")
+    assert_pattern(log["Dev1/ai0"].raw[:], 0, first=1000)
+    assert_pattern(np.array(task.in_stream.read(1000)).reshape(-1, 2)[:, 1], 1, first=3000)
+
+
+def test_the_driver_buffer_is_raised_and_put_back(make_task, tmp_path):
+    task = make_task(rate=100_000)
+    before = task.in_stream.input_buf_size
+    report = daqring.record(task, tmp_path / "run.tdms", samples=10, progress=False)
+    assert report.driver_buffer == 400_000 > before
+    assert "raised" in report.driver_buffer_note
+    assert task.in_stream.input_buf_size == before
+
+
+def test_a_driver_buffer_set_by_hand_is_left_alone(make_task, tmp_path):
+    task = make_task(rate=100_000)
+    task.in_stream.input_buf_size = 30_000
+    report = daqring.record(task, tmp_path / "run.tdms", samples=10, block_ms=10, progress=False)
+    assert report.driver_buffer == 30_000 == task.in_stream.input_buf_size
+    assert "by hand" in report.driver_buffer_note
+
+
+def test_the_task_is_left_as_it_was(make_task, tmp_path):
+    task = make_task()
+    daqring.record(task, tmp_path / "a.tdms", samples=5000, progress=False)
+    assert task.is_task_done()
+    again = daqring.record(task, tmp_path / "b.tdms", samples=5000, progress=False)
+    check_with_nptdms(tmp_path / "b.tdms", again)
+
+
+def before_read(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> None:
+    """Does something in the reading thread before its read of this number."""
+    original = TaskSource.read
+    reads = 0
+
+    def read(self, into, count, timeout):
+        nonlocal reads
+        reads += 1
+        if reads == number:
+            act()
+        return original(self, into, count, timeout)
+
+    monkeypatch.setattr(TaskSource, "read", read)
+
+
+def wait_for_samples(recorder: daqring.Recorder, samples: int) -> None:
+    """Waits until this many samples per channel are in the log."""
+    deadline = time.monotonic() + 20
+    while recorder.stats()["samples"] < samples:
+        assert time.monotonic() < deadline, recorder.stats()
+        time.sleep(0.001)
+
+
+class Stepping:
+    """Moves the stepped clock on in the background, 5 ms at a time, while less than `limit` samples wait."""
+
+    def __init__(self, task: nidaqmx.Task, limit: int) -> None:
+        self._task = task
+        self._limit = limit
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.0005):
+            try:
+                waiting = self._task.in_stream.avail_samp_per_chan
+            except nidaqmx.DaqError:  # not started yet, or stopped already
+                waiting = 0
+            if waiting < self._limit:
+                daqring.sim.step(0.005)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def test_a_stall_of_half_a_second_loses_nothing(make_task, tmp_path, monkeypatch):
+    task = make_task("Dev1/ai0", 1_000_000, clock="stepped", name="stalled")
+    before_read(monkeypatch, 3, lambda: daqring.sim.step(0.5))
+    with Stepping(task, 1_000_000):
+        report = daqring.record(task, tmp_path / "run.tdms", seconds=1, block_ms=50, progress=False)
+    assert (report.lost, report.samples_per_channel) == (0, 1_000_000)
+    assert daqring.sim.ledger("stalled").overwritten == 0
+    assert report.driver_high_water >= 400_000
+    check_with_nptdms(tmp_path / "run.tdms", report)
+
+
+def test_an_overflow_of_the_driver_is_told_everywhere(make_task, tmp_path, monkeypatch):
+    task = make_task("Dev1/ai0:1", 100_000, clock="stepped", name="overflown")
+    task.in_stream.input_buf_size = 10_000
+    before_read(monkeypatch, 3, lambda: daqring.sim.step(0.5))
+    path = tmp_path / "run.tdms"
+    recorder = daqring.Recorder(task, path, seconds=2, block_ms=10)
+    recorder.start()
+    daqring.sim.step(0.025)
+    wait_for_samples(recorder, 2000)
+    daqring.sim.step(0.005)
+    assert recorder.wait(10)
+    with pytest.warns(daqring.SamplesLostWarning, match="samples were lost: .*overwrite"):
+        report = recorder.close()
+    ledger = daqring.sim.ledger("overflown")
+    assert report.stop_reason == "overwrite"
+    assert report.lost == ledger.produced - ledger.delivered > 10_000
+    assert report.samples_per_channel == ledger.delivered
+    assert report.acquired == ledger.produced
+    assert report.error is not None
+    assert "-200279" in report.error
+    assert not report.complete
+    assert f"lost:      {report.lost:,}" in str(report)
+    # The file opens, holds all that was read, and tells of the gap.
+    check_with_nptdms(path, report)
+    log = daqring.open(path)
+    assert log.properties["daqring.lost"] == report.lost
+    assert [gap for _, gap in log.gaps] == list(report.gaps)
+    assert report.gaps == (daqring.Gap(report.samples_per_channel, report.lost, "overwrite"),)
+    assert not daqring.verify(path).complete
+
+
+def test_a_block_larger_than_a_buffer_set_by_hand(make_task, tmp_path):
+    task = make_task("Dev1/ai0", 100_000, clock="stepped")
+    task.in_stream.input_buf_size = 3000
+    with Stepping(task, 1600):
+        report = daqring.record(task, tmp_path / "run.tdms", samples=20_000, block_ms=100, progress=False)
+    assert (report.lost, report.samples_per_channel, report.complete) == (0, 20_000, True)
+    check_with_nptdms(tmp_path / "run.tdms", report)
+
+
+def test_a_loss_warns_only_once(make_task, tmp_path, monkeypatch):
+    task = make_task("Dev1/ai0", clock="stepped")
+    task.in_stream.input_buf_size = 10_000
+    before_read(monkeypatch, 1, lambda: daqring.sim.step(1.0))
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", seconds=2, block_ms=10)
+    recorder.start()
+    daqring.sim.step(0.01)
+    assert recorder.wait(10)
+    with pytest.warns(daqring.SamplesLostWarning):
+        recorder.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert recorder.close() is recorder.report
+
+
+def test_a_foreign_read_is_told_as_a_gap(make_task, tmp_path, monkeypatch):
+    task = make_task("Dev1/ai0", 100_000)
+    before_read(monkeypatch, 11, lambda: task.read(300))
+    with pytest.warns(daqring.SamplesLostWarning, match="foreign read"):
+        report = daqring.record(task, tmp_path / "run.tdms", samples=20_000, block_ms=10, progress=False)
+    assert report.gaps == (daqring.Gap(10_000, 300, "foreign read"),)
+    assert (report.lost, report.samples_per_channel, report.complete) == (300, 19_700, False)
+    log = daqring.open(tmp_path / "run.tdms")
+    assert [gap for _, gap in log.gaps] == list(report.gaps)
+    groups = [group for group in log.groups.values() if not group.housekeeping]
+    assert [group.name for group in groups] == [report.group, f"{report.group} #2"]
+    assert_pattern(groups[0].channels[0].raw[:], 0)
+    assert_pattern(groups[1].channels[0].raw[:], 0, first=10_300)
+    shift = groups[1].channels[0].t0 - groups[0].channels[0].t0
+    assert abs(shift - np.timedelta64(103_000_000, "ns")) <= np.timedelta64(1, "us")
+
+
+def test_stop_keeps_what_was_acquired(make_task, tmp_path):
+    task = make_task("Dev1/ai0:1", 10_000, clock="stepped", name="stopped")
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=100) as recorder:
+        daqring.sim.step(0.95)
+        wait_for_samples(recorder, 9000)
+        recorder.stop()
+    report = recorder.report
+    # Nine blocks and the half that was there when the stop came.
+    assert (report.samples_per_channel, report.stop_reason, report.requested) == (9500, "stopped", None)
+    assert report.complete
+    check_with_nptdms(tmp_path / "run.tdms", report)
+
+
+def test_close_is_idempotent_and_works_unstarted(make_task, tmp_path):
+    task = make_task()
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", samples=100)
+    with pytest.raises(RuntimeError, match="no report"):
+        recorder.close()
+    recorder.start()
+    first = recorder.close()
+    assert recorder.close() is first
+    with pytest.raises(RuntimeError, match="records once"):
+        recorder.start()
+
+
+def test_threads_end_with_the_recording(make_task, tmp_path):
+    task = make_task()
+    before = threading.active_count()
+    with daqring.Recorder(task, tmp_path / "run.tdms"):
+        assert "daqring-acquire-0" in {thread.name for thread in threading.enumerate()}
+    assert threading.active_count() == before
+
+
+def test_properties_and_times_come_back(make_task, tmp_path):
+    task = make_task("Dev1/ai0:1", 1000, name="rig")
+    before = np.datetime64(time.time_ns(), "ns")
+    daqring.record(
+        task, tmp_path / "run.tdms", samples=3000, properties={"operator": "Ada", "run": 7}, progress=False
+    )
+    log = daqring.open(tmp_path / "run.tdms")
+    assert (log.properties["operator"], log.properties["run"]) == ("Ada", 7)
+    assert log.properties["daqring.stop_reason"] == "finished"
+    channel = log["rig/Dev1/ai1"]
+    assert channel.dt == 0.001
+    assert abs(channel.t0 - before) < np.timedelta64(30, "s")
+    np.testing.assert_allclose(channel.time(10, 13), [0.010, 0.011, 0.012])
+    assert channel.time(absolute=True)[1000] == channel.t0 + np.timedelta64(1, "s")
+    assert channel.properties["physical_channel"] == "Dev1/ai1"
+
+
+def test_several_workers_keep_the_order(make_task, tmp_path):
+    task = make_task("Dev1/ai0:3", 250_000)
+    report = daqring.record(
+        task, tmp_path / "run.tdms", samples=500_000, block_ms=2, workers=4, progress=False
+    )
+    assert report.blocks == 1000
+    check_with_nptdms(tmp_path / "run.tdms", report)
+
+
+# -- refusals: one clear sentence each, and nothing left behind ---------------------------------
+
+
+def refuse_channels(task: nidaqmx.Task) -> None:
+    task.in_stream.configure_logging("x.tdms", LoggingMode.LOG, operation=LoggingOperation.CREATE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seconds": 1, "samples": 5}, "seconds or samples, not both"),
+        ({"seconds": 0}, "seconds must be a finite number above 0"),
+        ({"seconds": float("nan")}, "seconds must be a finite number above 0"),
+        ({"seconds": "soon"}, "seconds must be a number"),
+        ({"samples": 0}, "samples must be 1 or more"),
+        ({"samples": 1.5}, "samples must be a whole number"),
+        ({"block_ms": -1}, "block_ms must be a finite number above 0"),
+        ({"block_ms": 1e9}, "choose a smaller block_ms"),
+        ({"dtype": "int8"}, "dtype must be"),
+        ({"workers": 0}, "workers must be"),
+        ({"buffer_seconds": 0}, "buffer_seconds must be"),
+    ],
+)
+def test_wrong_arguments_are_refused(make_task, tmp_path, arguments, message):
+    task = make_task()
+    with pytest.raises(daqring.TaskError, match=message):
+        daqring.record(task, tmp_path / "run.tdms", progress=False, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_than_a_finite_task_acquires_is_refused(make_task, tmp_path):
+    task = make_task(mode=AcquisitionType.FINITE, samples=100)
+    with pytest.raises(daqring.TaskError, match="acquires only 100"):
+        daqring.record(task, tmp_path / "run.tdms", samples=101, progress=False)
+
+
+def test_a_task_without_a_clock_is_refused(simulator, tmp_path):
+    simulator()
+    with nidaqmx.Task() as task:
+        task.ai_channels.add_ai_voltage_chan("Dev1/ai0")
+        with pytest.raises(daqring.TaskError, match="cfg_samp_clk_timing"):
+            daqring.record(task, tmp_path / "run.tdms", progress=False)
+
+
+def test_a_task_without_channels_is_refused(simulator, tmp_path):
+    simulator()
+    with nidaqmx.Task() as task, pytest.raises(daqring.TaskError, match="no channels"):
+        daqring.record(task, tmp_path / "run.tdms", progress=False)
+
+
+def test_an_existing_file_is_kept(make_task, tmp_path):
+    task = make_task()
+    path = tmp_path / "run.tdms"
+    path.write_bytes(b"precious")
+    with pytest.raises(FileExistsError):
+        daqring.record(task, path, samples=10, progress=False)
+    assert path.read_bytes() == b"precious"
+    report = daqring.record(task, path, samples=10, overwrite=True, progress=False)
+    check_with_nptdms(path, report)
+
+
+def test_an_unwritable_path_is_refused(make_task, tmp_path):
+    task = make_task()
+    with pytest.raises(FileNotFoundError):
+        daqring.record(task, tmp_path / "no" / "such" / "folder.tdms", samples=10, progress=False)
+
+
+def test_a_driver_that_refuses_to_start_leaves_no_file(make_task, tmp_path):
+    first = make_task("Dev1/ai0")
+    second = make_task("Dev1/ai1")
+    first.start()
+    with pytest.raises(daqring.DriverError) as caught:
+        daqring.record(second, tmp_path / "run.tdms", samples=10, progress=False)
+    assert caught.value.code == -50103
+    assert list(tmp_path.iterdir()) == []
