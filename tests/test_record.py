@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import assert_pattern
 from daqring.source import TaskSource
-from nidaqmx.constants import AcquisitionType, LoggingMode, LoggingOperation
+from nidaqmx.constants import AcquisitionType, LoggingMode
 
 
 def check_with_nptdms(path: Path, report: daqring.Report) -> None:
@@ -332,10 +332,6 @@ def test_several_workers_keep_the_order(make_task, tmp_path):
 # -- refusals: one clear sentence each, and nothing left behind ---------------------------------
 
 
-def refuse_channels(task: nidaqmx.Task) -> None:
-    task.in_stream.configure_logging("x.tdms", LoggingMode.LOG, operation=LoggingOperation.CREATE)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -363,6 +359,28 @@ def test_more_than_a_finite_task_acquires_is_refused(make_task, tmp_path):
     task = make_task(mode=AcquisitionType.FINITE, samples=100)
     with pytest.raises(daqring.TaskError, match="acquires only 100"):
         daqring.record(task, tmp_path / "run.tdms", samples=101, progress=False)
+
+
+def test_a_task_whose_driver_only_logs_is_refused(make_task, tmp_path, monkeypatch):
+    task = make_task()
+    monkeypatch.setattr(type(task.in_stream), "logging_mode", LoggingMode.LOG)
+    with pytest.raises(daqring.TaskError, match="LOG_AND_READ"):
+        daqring.record(task, tmp_path / "run.tdms", samples=10, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_that_reads_elsewhere_is_refused(make_task, tmp_path):
+    task = make_task()
+    task.in_stream.offset = -5
+    with pytest.raises(daqring.TaskError, match="delete these settings"):
+        daqring.record(task, tmp_path / "run.tdms", samples=10, progress=False)
+
+
+def test_a_closed_task_is_refused(make_task, tmp_path):
+    task = make_task()
+    task.close()
+    with pytest.raises(daqring.TaskError, match="-200088"):
+        daqring.record(task, tmp_path / "run.tdms", samples=10, progress=False)
 
 
 def test_a_task_without_a_clock_is_refused(simulator, tmp_path):
