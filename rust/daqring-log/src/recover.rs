@@ -1000,14 +1000,14 @@ fn in_place(
             "a log with damage inside for repair in place ({length} bytes at byte {offset}); recover it to a copy"
         )));
     }
+    let before = scan.sound.len();
+    for (at, tail) in tails.iter().enumerate() {
+        let _ = scan.tail(&**tail, at + 1);
+    }
     if scan.run.is_none() {
         return Err(LogError::Unsupported(
             "this file for recovery: no sound segment of this project's logs is in it".to_owned(),
         ));
-    }
-    let before = scan.sound.len();
-    for (at, tail) in tails.iter().enumerate() {
-        let _ = scan.tail(&**tail, at + 1);
     }
     let mut copy = Copy::new(storage, log, scan.run);
     copy.end = scan.end;

@@ -1,0 +1,480 @@
+//! What a recording can ask of its log beyond plain blocks, on a real disk.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daqring_log::{
+    Block, ChannelSpec, ClockPair, DataType, DirectIo, GroupSpec, LogError, LogFile, LogOptions,
+    LogWriter, Record, RecoverOptions, Rotation, Segments, SyncNeed, SyncPolicy, recover, verify,
+};
+
+/// A directory of the test's own, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path =
+            std::env::temp_dir().join(format!("daqring-features-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).expect("scratch directory");
+        Scratch(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).expect("scratch directory");
+        let mut names: Vec<String> = entries
+            .map(|entry| {
+                entry
+                    .expect("entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn group(name: &str, dt: f64) -> GroupSpec {
+    GroupSpec {
+        name: name.to_owned(),
+        channels: vec![
+            ChannelSpec::new("ai0", DataType::I16),
+            ChannelSpec::new("ai1", DataType::I16),
+        ],
+        dt: Some(dt),
+        properties: vec![],
+    }
+}
+
+fn data(first: u64, count: u64) -> Vec<u8> {
+    (0..2u64)
+        .flat_map(|c| (first..first + count).flat_map(move |i| ((i + c * 7) as i16).to_le_bytes()))
+        .collect()
+}
+
+fn write(log: &mut LogWriter, seq: u64, first: u64, count: u64) -> Result<(), LogError> {
+    let data = data(first, count);
+    log.write_block(&Block {
+        group: 0,
+        seq,
+        first_sample: first,
+        samples: count,
+        lost_before: 0,
+        gap: 0,
+        host_time_ns: 1_700_000_000_000_000_000 + first as i64 * 1_000_000,
+        crc32c: None,
+        data: &data,
+    })
+}
+
+fn values(path: &Path) -> Vec<i16> {
+    let file = LogFile::open(path).expect("open");
+    let length = file.groups()[0].channels[0].len;
+    let mut raw = vec![0; length as usize * 2];
+    file.read_raw(0, 0, 0..length, &mut raw).expect("read");
+    raw.chunks_exact(2)
+        .map(|value| i16::from_le_bytes([value[0], value[1]]))
+        .collect()
+}
+
+#[test]
+fn rotation_loses_and_doubles_no_sample() {
+    let scratch = Scratch::new("rotate");
+    let mut options = LogOptions::default();
+    options.rotation = Rotation {
+        samples: Some(1000),
+        ..Rotation::default()
+    };
+    let mut log = LogWriter::create(
+        &scratch.file("run.tdms"),
+        options,
+        vec![group("Dev1", 1e-3)],
+    )
+    .expect("create");
+    log.set_start_time(0, 5);
+    for seq in 0..9 {
+        write(&mut log, seq, seq * 333, 333).expect("write");
+    }
+    let summary = log.finish(vec![]).expect("finish");
+    assert_eq!(
+        scratch.names(),
+        ["run_0000.tdms", "run_0001.tdms", "run_0002.tdms"]
+    );
+    assert_eq!(summary.files.len(), 3);
+    let mut all = Vec::new();
+    for (index, path) in summary.files.iter().enumerate() {
+        let report = verify(path).expect("verify");
+        assert!(report.complete(), "{report}");
+        let file = LogFile::open(path).expect("open");
+        let start = file.groups()[0].channels[0].start_time_ns();
+        assert_eq!(start, Some(5 + index as i64 * 1_000_000_000));
+        all.extend(values(path));
+    }
+    let expected: Vec<i16> = (0..2997).map(|i| i as i16).collect();
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn old_files_go_when_there_are_too_many_bytes() {
+    let scratch = Scratch::new("keep");
+    let mut options = LogOptions::default();
+    options.rotation = Rotation {
+        time: Some(Duration::from_secs(1)),
+        keep_bytes: Some(30_000),
+        ..Rotation::default()
+    };
+    let path = scratch.file("ring-{index}.tdms");
+    let mut log = LogWriter::create(&path, options, vec![group("Dev1", 1e-3)]).expect("create");
+    for seq in 0..10 {
+        write(&mut log, seq, seq * 1000, 1000).expect("write");
+    }
+    let summary = log.finish(vec![]).expect("finish");
+    assert_eq!(summary.files.len() + summary.removed.len(), 10);
+    assert_eq!(scratch.names().len(), summary.files.len());
+    assert!(summary.files.len() < 10 && summary.files.len() >= 2);
+    assert_eq!(
+        values(summary.files.last().expect("a file")).first(),
+        Some(&9000)
+    );
+}
+
+#[test]
+fn a_file_in_the_way_does_not_stop_a_recording() {
+    let scratch = Scratch::new("way");
+    std::fs::write(scratch.file("run_0001.tdms"), b"precious").expect("write");
+    let mut options = LogOptions::default();
+    options.rotation.samples = Some(10);
+    let mut log = LogWriter::create(
+        &scratch.file("run.tdms"),
+        options,
+        vec![group("Dev1", 1e-3)],
+    )
+    .expect("create");
+    write(&mut log, 0, 0, 20).expect("write");
+    let summary = log.finish(vec![]).expect("finish");
+    assert_eq!(
+        std::fs::read(scratch.file("run_0001.tdms")).expect("read"),
+        b"precious"
+    );
+    assert_eq!(summary.files[1], scratch.file("run_0001-2.tdms"));
+}
+
+#[test]
+fn flushed_samples_are_read_before_their_segment_is_written() {
+    let scratch = Scratch::new("tail");
+    let mut options = LogOptions::default();
+    options.segments = Segments::Gather {
+        bytes: 1 << 20,
+        time: None,
+    };
+    options.flush_every = Some(Duration::from_secs(1));
+    let path = scratch.file("slow.tdms");
+    let mut log = LogWriter::create(&path, options, vec![group("Dev1", 0.1)]).expect("create");
+    // 10 samples each second; host time is 1 ms per sample in `write`, so a flush comes every 100 blocks.
+    for seq in 0..250 {
+        write(&mut log, seq, seq * 10, 10).expect("write");
+    }
+    let flushed = values(&path).len() as u64;
+    assert!((2000..=2500).contains(&flushed), "{flushed}");
+    assert_eq!(std::fs::metadata(&path).expect("log").len(), 0);
+    log.flush().expect("flush");
+    let expected: Vec<i16> = (0..2500).map(|i| i as i16).collect();
+    assert_eq!(values(&path), expected);
+    assert_eq!(scratch.names(), ["slow.tdms", "slow.tdms.tail-0"]);
+
+    // As after the end of the process: recovery makes one file of both.
+    let copy = Scratch::new("tail-copy");
+    for name in scratch.names() {
+        std::fs::copy(scratch.file(&name), copy.file(&name)).expect("copy");
+    }
+    let report = recover(copy.file("slow.tdms"), &RecoverOptions::default()).expect("recover");
+    assert_eq!(report.streams[0].from_tail, 2500);
+    assert!(!report.lost());
+    assert_eq!(values(&report.output), expected);
+    let in_place = RecoverOptions {
+        in_place: true,
+        ..RecoverOptions::default()
+    };
+    let report = recover(copy.file("slow.tdms"), &in_place).expect("recover");
+    assert_eq!(report.output, copy.file("slow.tdms"));
+    assert_eq!(copy.names(), ["slow.recovered.tdms", "slow.tdms"]);
+    assert_eq!(values(&copy.file("slow.tdms")), expected);
+    assert!(verify(copy.file("slow.tdms")).expect("verify").is_sound());
+
+    log.finish(vec![]).expect("finish");
+    assert_eq!(scratch.names(), ["slow.tdms"]);
+    assert_eq!(values(&path), expected);
+    assert_eq!(
+        LogFile::open(&path).expect("open").segment_count(),
+        2,
+        "one of samples, one of tables"
+    );
+    assert!(verify(&path).expect("verify").complete());
+}
+
+#[test]
+fn in_place_recovery_cuts_a_torn_end() {
+    let scratch = Scratch::new("in-place");
+    let path = scratch.file("a.tdms");
+    let mut log =
+        LogWriter::create(&path, LogOptions::default(), vec![group("Dev1", 1e-3)]).expect("create");
+    for seq in 0..3 {
+        write(&mut log, seq, seq * 2000, 2000).expect("write");
+    }
+    let whole = log.bytes_written();
+    drop(log);
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .expect("open");
+    file.set_len(whole - 100).expect("cut");
+    drop(file);
+    let options = RecoverOptions {
+        in_place: true,
+        ..RecoverOptions::default()
+    };
+    let report = recover(&path, &options).expect("recover");
+    assert!(report.lost() && !report.was_finished);
+    assert_eq!(report.streams[0].samples, 4000);
+    let verified = verify(&path).expect("verify");
+    assert!(
+        verified.is_sound() && verified.finished && !verified.complete(),
+        "{verified}"
+    );
+    assert_eq!(values(&path).len(), 4000);
+    // Once more changes nothing.
+    let before = std::fs::read(&path).expect("read");
+    recover(&path, &options).expect("recover");
+    assert_eq!(std::fs::read(&path).expect("read"), before);
+}
+
+#[test]
+fn a_file_that_is_no_log_is_not_recovered() {
+    let scratch = Scratch::new("foreign");
+    for (name, bytes) in [
+        ("text.tdms", b"hello".as_slice()),
+        ("empty.tdms", b""),
+        ("tag.tdms", b"TDSm"),
+    ] {
+        std::fs::write(scratch.file(name), bytes).expect("write");
+        assert!(recover(scratch.file(name), &RecoverOptions::default()).is_err());
+        assert_eq!(std::fs::read(scratch.file(name)).expect("read"), bytes);
+    }
+    assert_eq!(scratch.names(), ["empty.tdms", "tag.tdms", "text.tdms"]);
+}
+
+#[test]
+fn another_thread_syncs() {
+    let scratch = Scratch::new("sync");
+    let mut options = LogOptions::default();
+    options.sync = SyncPolicy::Bytes(20_000);
+    let mut log = LogWriter::create(&scratch.file("a.tdms"), options, vec![group("Dev1", 1e-3)])
+        .expect("create");
+    let handle = log.sync_handle();
+    let thread = std::thread::spawn(move || {
+        let mut syncs = 0;
+        loop {
+            match handle.wait(Duration::from_secs(60)) {
+                SyncNeed::Due => {
+                    handle.sync().expect("sync");
+                    syncs += 1;
+                }
+                SyncNeed::Idle => {}
+                SyncNeed::Closed => return (syncs, handle.durable()),
+            }
+        }
+    });
+    for seq in 0..50 {
+        write(&mut log, seq, seq * 1000, 1000).expect("write");
+    }
+    log.finish(vec![]).expect("finish");
+    let (_, durable) = thread.join().expect("join");
+    assert_eq!(durable, log.written());
+    assert_eq!(durable.blocks, 50);
+}
+
+#[test]
+fn records_lie_in_one_group() {
+    let scratch = Scratch::new("records");
+    let path = scratch.file("r.tdms");
+    let mut log =
+        LogWriter::create(&path, LogOptions::default(), vec![group("Trig", 1e-3)]).expect("create");
+    for number in 0..20u64 {
+        let first = number * 5000 + number;
+        let data = data(first, 100);
+        log.write_record(
+            &Block {
+                group: 0,
+                seq: number,
+                first_sample: first,
+                samples: 100,
+                lost_before: 0,
+                gap: 0,
+                host_time_ns: 0,
+                crc32c: None,
+                data: &data,
+            },
+            &Record {
+                number,
+                start_time_ns: first as i64 * 1_000_000,
+                pretrigger: 25,
+            },
+        )
+        .expect("write");
+    }
+    log.finish(vec![]).expect("finish");
+    let report = verify(&path).expect("verify");
+    assert!(report.complete(), "{report}");
+    let file = LogFile::open(&path).expect("open");
+    assert_eq!(file.groups().len(), 2);
+    let records = file.records().expect("records");
+    assert_eq!(records.len(), 20);
+    for (number, placed) in records.iter().enumerate() {
+        let first = number as u64 * 5001;
+        assert_eq!(
+            (placed.record.number, placed.first_sample),
+            (number as u64, first)
+        );
+        assert_eq!(
+            (placed.record.pretrigger, placed.first_value),
+            (25, number as u64 * 100)
+        );
+        let mut raw = vec![0; 200];
+        let range = placed.first_value..placed.first_value + placed.samples;
+        file.read_raw(0, 0, range, &mut raw).expect("read");
+        assert_eq!(raw, data(first, 100)[..200]);
+    }
+}
+
+#[test]
+fn groups_can_be_added_and_clocks_noted() {
+    let scratch = Scratch::new("added");
+    let path = scratch.file("a.tdms");
+    let mut log =
+        LogWriter::create(&path, LogOptions::default(), vec![group("Dev1", 1e-3)]).expect("create");
+    write(&mut log, 0, 0, 100).expect("write");
+    let rms = GroupSpec {
+        name: "RMS".to_owned(),
+        channels: vec![
+            ChannelSpec::new("time", DataType::Timestamp),
+            ChannelSpec::new("value", DataType::F64),
+            ChannelSpec::new("line0", DataType::Bool),
+        ],
+        dt: None,
+        properties: vec![],
+    };
+    assert!(matches!(
+        log.add_group(group("Dev1", 1.0)),
+        Err(LogError::Spec(_))
+    ));
+    let at = log.add_group(rms).expect("add");
+    let time = daqring_log::Timestamp::from_unix_ns(1_000);
+    let mut bytes = time.fraction.to_le_bytes().to_vec();
+    bytes.extend(time.seconds.to_le_bytes());
+    bytes.extend(2.5f64.to_le_bytes());
+    bytes.push(1);
+    log.write_block(&Block {
+        group: at,
+        seq: 0,
+        first_sample: 0,
+        samples: 1,
+        lost_before: 0,
+        gap: 0,
+        host_time_ns: 0,
+        crc32c: None,
+        data: &bytes,
+    })
+    .expect("write");
+    write(&mut log, 1, 100, 100).expect("write");
+    let pair = ClockPair {
+        sample: 150,
+        monotonic_ns: -3,
+        utc_ns: 12,
+    };
+    log.note_clock(0, pair).expect("note");
+    log.finish(vec![]).expect("finish");
+    let file = LogFile::open(&path).expect("open");
+    let names: Vec<&str> = file
+        .groups()
+        .iter()
+        .map(|group| group.name.as_str())
+        .collect();
+    assert_eq!(names, ["Dev1", "daqring", "RMS"]);
+    assert!(file.groups()[2].channels[0].dt().is_none());
+    let mut value = [0.0];
+    file.read_scaled(2, 1, 0..1, &mut value).expect("read");
+    assert_eq!(value, [2.5]);
+    assert_eq!(file.clock_pairs().expect("clock pairs"), [(0, pair)]);
+    assert!(verify(&path).expect("verify").complete());
+}
+
+#[test]
+fn too_many_gaps_go_on_in_another_file() {
+    let scratch = Scratch::new("gaps");
+    let mut options = LogOptions::default();
+    options.max_groups = 5;
+    let mut log = LogWriter::create(&scratch.file("g.tdms"), options, vec![group("Dev1", 1e-3)])
+        .expect("create");
+    let mut first = 0;
+    for seq in 0..12 {
+        let data = data(first, 10);
+        log.write_block(&Block {
+            group: 0,
+            seq,
+            first_sample: first,
+            samples: 10,
+            lost_before: u64::from(seq > 0) * 3,
+            gap: 1,
+            host_time_ns: 0,
+            crc32c: None,
+            data: &data,
+        })
+        .expect("write");
+        first += 13;
+    }
+    let summary = log.finish(vec![]).expect("finish");
+    assert_eq!(summary.files.len(), 3);
+    assert_eq!(summary.gaps.len(), 11);
+    let mut gaps = 0;
+    for path in &summary.files {
+        let file = LogFile::open(path).expect("open");
+        assert!(file.groups().len() <= 6);
+        gaps += file.gaps().len();
+        assert!(verify(path).expect("verify").is_sound());
+    }
+    assert_eq!(gaps, 11);
+}
+
+#[test]
+fn tables_are_written_in_between_so_memory_stays_bounded() {
+    let scratch = Scratch::new("tables");
+    let path = scratch.file("t.tdms");
+    let mut options = LogOptions::default();
+    options.direct_io = DirectIo::Off;
+    let mut log = LogWriter::create(&path, options, vec![group("Dev1", 1e-3)]).expect("create");
+    for seq in 0..5000 {
+        write(&mut log, seq, seq * 10, 10).expect("write");
+    }
+    drop(log);
+    // Not finished: the tables of the first 4096 blocks are there already.
+    let file = LogFile::open(&path).expect("open");
+    let housekeeping = file.group("daqring").expect("housekeeping");
+    assert_eq!(
+        housekeeping.channel("block.seq").map(|channel| channel.len),
+        Some(4096)
+    );
+    assert_eq!(file.groups()[0].channels[0].len, 50_000);
+    assert!(verify(&path).expect("verify").is_sound());
+}
