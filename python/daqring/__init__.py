@@ -8,6 +8,7 @@
 
 from daqring._crew import cancelled
 from daqring._native import __version__
+from daqring.block_ring import BlockRing
 from daqring.errors import (
     DaqringError,
     DriverError,
@@ -24,6 +25,7 @@ from daqring.tdms import Log, LogChannel, LogGroup, Verification, open, verify
 from daqring.workers import Workers
 
 __all__ = [
+    "BlockRing",
     "DaqringError",
     "DriverError",
     "Gap",

@@ -669,6 +669,7 @@ def test_every_form_of_a_call_is_understood():
         lambda: queue.put(item=3, block=False),
         lambda: Queue.put(queue, 3, block=0),
         lambda: queue.put_nowait(3),
+        lambda: queue.put_nowait(item=3),
     ):
         with pytest.raises(Full):
             call()

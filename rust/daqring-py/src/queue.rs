@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod arguments;
+mod block_ring;
 mod calls;
 mod fifo;
 mod waiting;
@@ -10,5 +11,6 @@ mod waiting;
 /// Adds this part's classes and functions to the native module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     waiting::watch_forks(module)?;
-    fifo::register(module)
+    fifo::register(module)?;
+    block_ring::register(module)
 }

@@ -51,11 +51,11 @@ static GET: Method = Method {
 
 static PUT_NOWAIT: Method = Method {
     name: c"put_nowait",
-    doc: c"put_nowait($self, item, /)\n--\n\nPut an item at the end, or raise Full at once.",
+    doc: c"put_nowait($self, item)\n--\n\nPut an item at the end, or raise Full at once.",
     call: ffi::PyMethodDefPointer {
-        PyCFunction: put_nowait,
+        PyCFunctionFastWithKeywords: put_nowait,
     },
-    flags: ffi::METH_O,
+    flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
     general: PyOnceLock::new(),
 };
 
@@ -121,37 +121,37 @@ unsafe extern "C" fn put(
 ) -> *mut ffi::PyObject {
     // SAFETY: Python calls its methods attached, with an instance, and with `count` arguments and one for
     // each of `names`.
-    unsafe {
-        let py = Python::assume_attached();
-        if count == 1
-            && names.is_null()
-            && queue(py, this)
-                .put_at_once(|| Borrowed::from_ptr(py, *arguments).to_owned().unbind())
-        {
-            return py.None().into_ptr();
-        }
-        generally(py, &PUT, this, arguments, count, names)
-    }
+    unsafe { put_by(&PUT, this, arguments, count, names) }
 }
 
 unsafe extern "C" fn put_nowait(
     this: *mut ffi::PyObject,
-    item: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as for `put`; a method with METH_O gets one argument.
+    // SAFETY: as for `put`.
+    unsafe { put_by(&PUT_NOWAIT, this, arguments, count, names) }
+}
+
+/// # Safety
+/// As Python calls `put`.
+#[inline]
+unsafe fn put_by(
+    method: &Method,
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise.
     unsafe {
         let py = Python::assume_attached();
-        if queue(py, this).put_at_once(|| Borrowed::from_ptr(py, item).to_owned().unbind()) {
+        let item = || Borrowed::from_ptr(py, *arguments).to_owned().unbind();
+        if count == 1 && names.is_null() && queue(py, this).put_at_once(item) {
             return py.None().into_ptr();
         }
-        generally(
-            py,
-            &PUT_NOWAIT,
-            this,
-            &raw const item,
-            1,
-            std::ptr::null_mut(),
-        )
+        generally(py, method, this, arguments, count, names)
     }
 }
 

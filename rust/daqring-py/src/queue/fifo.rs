@@ -742,17 +742,17 @@ fn raise(class: PyResult<&Bound<'_, PyType>>) -> PyErr {
 }
 
 #[cold]
-fn empty(py: Python<'_>) -> PyErr {
+pub(super) fn empty(py: Python<'_>) -> PyErr {
     raise(EMPTY.import(py, "queue", "Empty"))
 }
 
 #[cold]
-fn full(py: Python<'_>) -> PyErr {
+pub(super) fn full(py: Python<'_>) -> PyErr {
     raise(FULL.import(py, "queue", "Full"))
 }
 
 #[cold]
-fn shut_down(py: Python<'_>) -> PyErr {
+pub(super) fn shut_down(py: Python<'_>) -> PyErr {
     raise(shut_down_type(py))
 }
 

@@ -41,7 +41,7 @@ static SPIN_BUDGET_NS: AtomicU64 = AtomicU64::new(SPIN_MAX_NS);
 static WAITS: AtomicU32 = AtomicU32::new(0);
 
 /// How often the main thread looks for signals while it is parked (only it runs Python's handlers).
-const SIGNAL_SLICE: Duration = Duration::from_millis(25);
+pub(super) const SIGNAL_SLICE: Duration = Duration::from_millis(25);
 
 /// One blocked thread.
 pub(super) struct Waiter {
@@ -288,6 +288,11 @@ pub(super) fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     let own: u64 = threading.call_method0("get_ident")?.extract()?;
     IS_MAIN.set(Some((forks, main == own)));
     Ok(main == own)
+}
+
+/// How many `fork()`s lie between the first process and this one.
+pub(super) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// Told by Python in the child of a `fork()`.
