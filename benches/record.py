@@ -64,6 +64,7 @@ def source_alone(path: Path, total: int, block: int = 4 * MIB) -> None:
     count = block // FRAME
     into = np.empty((CHANNELS, count), np.int16)
     with make_task() as task:
+        task.in_stream.input_buf_size = round(4 * RATE)
         reader = AnalogUnscaledReader(task.in_stream)
         task.start()
         for _ in range(total // block):

@@ -9,6 +9,7 @@ use daqring_engine::{
     StreamOptions, StreamStats,
 };
 use daqring_log::{Gap, GapCause, LogOptions, LogWriter};
+use daqring_ring::WaitStrategy;
 use daqring_ring::slots::{SlotOptions, SlotProducer};
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -73,7 +74,12 @@ impl Recording {
             for stream in streams {
                 options.push(StreamOptions {
                     name: stream.group.name.clone(),
-                    slots: SlotOptions::new(stream.slot_bytes, stream.slots),
+                    // Blocks come every few milliseconds or more rarely: spinning for them would burn a
+                    // core that the disk, the driver and the program can use.
+                    slots: SlotOptions {
+                        wait: WaitStrategy::Park,
+                        ..SlotOptions::new(stream.slot_bytes, stream.slots)
+                    },
                     workers: stream.workers,
                 });
                 groups.push(stream.group.into_spec()?);
