@@ -74,7 +74,17 @@ pub(crate) fn apply(
         DataType::U16 => each!(u16, f64::from),
         DataType::U32 => each!(u32, f64::from),
         DataType::U64 => each!(u64, |v| v as f64),
-        DataType::F32 => each!(f32, f64::from),
+        DataType::F32 => match *scale {
+            // numpy multiplies a float32 array by a number in float32, and so do the readers built on it.
+            Scale::Linear { slope, intercept } => {
+                let (slope, intercept) = (slope as f32, intercept as f32);
+                let convert =
+                    |bytes: &[u8; 4]| f64::from(f32::from_le_bytes(*bytes) * slope + intercept);
+                let (values, _) = raw.as_chunks::<4>();
+                scaled(&Scale::None, values, convert, out);
+            }
+            _ => each!(f32, f64::from),
+        },
         DataType::F64 => each!(f64, |v| v),
         other => {
             return Err(LogError::Unsupported(format!(
