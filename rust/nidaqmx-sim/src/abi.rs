@@ -10,16 +10,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::attribute::{
     self, Kind, Object, Registers, Value, load_text, store, store_text, store_text_cut,
 };
+use crate::device;
 use crate::driver::driver;
 use crate::error::{self, Error, Result, code};
 use crate::read::{self, Fill, Outcome, Sample};
 use crate::task::Task;
-use crate::{create, device};
 
 /// A handle as the C interface has it.
-type Handle = *mut c_void;
+pub(crate) type Handle = *mut c_void;
 
-fn guarded(body: impl FnOnce() -> Result<i32>) -> i32 {
+pub(crate) fn guarded(body: impl FnOnce() -> Result<i32>) -> i32 {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => error::remember(&error),
@@ -28,12 +28,12 @@ fn guarded(body: impl FnOnce() -> Result<i32>) -> i32 {
 }
 
 /// Does something with a task; errors carry its name.
-fn with_task<T>(handle: Handle, act: impl FnOnce(&Task) -> Result<T>) -> Result<T> {
+pub(crate) fn with_task<T>(handle: Handle, act: impl FnOnce(&Task) -> Result<T>) -> Result<T> {
     let task = driver().task(handle as usize)?;
     act(&task).map_err(|error| error.in_task(&task.name))
 }
 
-fn done(result: Result<()>) -> Result<i32> {
+pub(crate) fn done(result: Result<()>) -> Result<i32> {
     result.map(|()| 0)
 }
 
@@ -65,7 +65,7 @@ unsafe fn offer<T>(place: *mut T, value: T) {
 ///
 /// # Safety
 /// The registers hold what the attribute's kind needs.
-unsafe fn given(kind: Kind, integer: usize, count: u32, float: f64) -> Result<Value> {
+pub(crate) unsafe fn given(kind: Kind, integer: usize, count: u32, float: f64) -> Result<Value> {
     // SAFETY: the caller's promise is passed on.
     unsafe {
         Registers {
@@ -186,6 +186,8 @@ macro_rules! export {
     )*};
 }
 
+pub(crate) use export;
+
 export! {
     // ---- library ----
 
@@ -302,23 +304,6 @@ export! {
     }
 
     // ---- channels ----
-
-    /// Adds channels that measure voltage.
-    fn DAQmxCreateAIVoltageChan(
-        task: Handle,
-        physical: *const c_char,
-        names: *const c_char,
-        terminals: i32,
-        min: f64,
-        max: f64,
-        units: i32,
-        scale: *const c_char,
-    ) {
-        let (physical, names, scale) = (load_text(physical), load_text(names), load_text(scale));
-        done(with_task(task, |task| {
-            create::voltage(task, &physical, &names, terminals, min, max, units, &scale)
-        }))
-    }
 
     /// A channel attribute.
     fn DAQmxGetChanAttribute(
@@ -553,4 +538,5 @@ export! {
 #[doc(hidden)]
 pub fn link() -> usize {
     DAQmxCreateTask as *const () as usize
+        ^ crate::abi_channels::DAQmxCreateLinScale as *const () as usize
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, code};
 use crate::plan::Source;
 use crate::product::{AnalogInput, Differential, bus, terminal};
 use crate::scaling::{Polynomial, device_polynomial, invert};
+use crate::sensor::conversion;
 use crate::signal::{Generator, Signal};
 
 /// Channel types.
@@ -120,15 +121,13 @@ impl Channel {
             (id::AI_IS_TEDS, Value::Bool(false)),
             (id::AI_RAW_DATA_COMPRESSION, Value::I32(10230)),
         ]);
-        let channel = Self {
+        Ok(Self {
             name,
             device,
             physical,
             attributes: created.clone(),
             created,
-        };
-        channel.check_range()?;
-        Ok(channel)
+        })
     }
 
     /// Adds an attribute that belongs to the kind of channel.
@@ -150,12 +149,36 @@ impl Channel {
         self.attributes.get(&id).map_or(0, Value::as_i32)
     }
 
-    /// The channel's minimum and maximum in volts.
+    pub(crate) fn text(&self, id: u32) -> String {
+        self.attributes
+            .get(&id)
+            .map_or_else(String::new, |value| value.as_str().to_owned())
+    }
+
+    pub(crate) fn list(&self, id: u32) -> Vec<f64> {
+        self.attributes
+            .get(&id)
+            .map_or_else(Vec::new, |value| value.as_f64s().to_vec())
+    }
+
+    /// The channel's minimum and maximum in its units.
     fn limits(&self) -> (f64, f64) {
         (self.number(id::AI_MIN), self.number(id::AI_MAX))
     }
 
-    fn check_range(&self) -> Result<()> {
+    /// The voltages at the channel's minimum and maximum.
+    fn volts(&self) -> Result<(f64, f64)> {
+        let (min, max) = self.limits();
+        let way = conversion(self)?;
+        let (low, high) = (way.inverse(min), way.inverse(max));
+        if low.is_finite() && high.is_finite() {
+            return Ok((low, high));
+        }
+        Err(Error::value("DAQmx_AI_Max", format!("{max:?}")).with("Channel Name", &self.name))
+    }
+
+    /// Checks minimum, maximum and sensor together.
+    pub(crate) fn check_range(&self) -> Result<()> {
         let (min, max) = self.limits();
         if min.is_nan() || max.is_nan() || min >= max {
             return Err(Error::new(code::MIN_NOT_LESS_THAN_MAX)
@@ -172,7 +195,8 @@ impl Channel {
     fn range(&self) -> Result<f64> {
         let ranges = self.inputs().map_or(&[][..], |ai| ai.ranges);
         let (min, max) = self.limits();
-        let wanted = min.abs().max(max.abs());
+        let (low, high) = self.volts()?;
+        let wanted = low.abs().max(high.abs());
         if let Some(high) = self.attributes.get(&id::AI_RNG_HIGH) {
             let high = high.as_f64();
             if let Some(range) = ranges.iter().find(|&&range| range >= high) {
@@ -185,10 +209,13 @@ impl Channel {
             .find(|range| *range >= wanted * (1.0 - 1e-9))
             .ok_or_else(|| {
                 let largest = ranges.last().copied().unwrap_or(0.0);
-                let (property, value, limit) = if max.abs() >= min.abs() {
-                    ("DAQmx_AI_Max", max, ("Maximum Value", largest))
+                let ends = conversion(self).map_or([-largest, largest], |way| {
+                    [way.forward(-largest), way.forward(largest)]
+                });
+                let (property, value, limit) = if high.abs() >= low.abs() {
+                    ("DAQmx_AI_Max", max, ("Maximum Value", ends[0].max(ends[1])))
                 } else {
-                    ("DAQmx_AI_Min", min, ("Minimum Value", -largest))
+                    ("DAQmx_AI_Min", min, ("Minimum Value", ends[0].min(ends[1])))
                 };
                 Error::value(property, format!("{value:?}"))
                     .with(limit.0, format!("{:?}", limit.1))
@@ -249,6 +276,9 @@ impl Channel {
                         .with("Channel Name", &self.name));
                 }
             }
+            id::AI_CUSTOM_SCALE_NAME => {
+                crate::driver::driver().scale(value.as_str())?;
+            }
             id::AI_COUPLING => {
                 let ac = self.inputs().is_some_and(|ai| ai.dynamic_signals);
                 if value.as_i32() != 10050 && !(ac && value.as_i32() == 10045) {
@@ -302,17 +332,20 @@ impl Channel {
             Signal::Constant(volts) => Generator::Constant(invert(&polynomial, *volts, bits)),
             Signal::Playback(codes) => Generator::Playback(Arc::clone(codes)),
             Signal::Sine => {
-                let (min, max) = self.limits();
+                let (min, max) = self.volts()?;
                 let low = f64::from(invert(&polynomial, min, bits));
                 let high = f64::from(invert(&polynomial, max, bits));
-                Generator::sine(index, low, high, (high - low) / 2.0 * 0.03, bits)
+                Generator::sine(index, low, high, (high - low).abs() / 2.0 * 0.03, bits)
             }
         };
+        let way = conversion(self)?;
+        let way = (!way.is_identity()).then_some(way);
         Ok(Source {
             generator,
             polynomial,
             bits,
             raw_bits: ai.raw_bits,
+            way,
         })
     }
 }

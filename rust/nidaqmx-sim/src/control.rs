@@ -86,6 +86,7 @@ pub fn reset() {
     driver.set_devices(driver::default_devices());
     driver.set_clock(ClockMode::Real { speed: 1.0 });
     driver.reset_signals();
+    driver.forget_scales();
     driver.forget_archive();
 }
 

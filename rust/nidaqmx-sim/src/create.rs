@@ -1,14 +1,15 @@
 //! Creating virtual channels.
 
+use crate::attribute::{self, Object, Value};
 use crate::channel::{Channel, FROM_CUSTOM_SCALE, id};
 use crate::device::Physical;
 use crate::driver::driver;
 use crate::error::{Error, Result, code};
 use crate::names;
 use crate::product::measure;
+use crate::scale::kind;
+use crate::sensor::{attr, rtd_coefficients, unit, units_attribute};
 use crate::task::Task;
-
-const VOLTS: i32 = 10348;
 
 /// The analog inputs of a list of physical channels, each with its virtual name.
 fn analog_inputs(
@@ -41,27 +42,252 @@ fn analog_inputs(
         .collect()
 }
 
-/// `DAQmxCreateAIVoltageChan`.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn voltage(
-    task: &Task,
-    physical: &str,
-    wanted: &str,
-    terminals: i32,
-    min: f64,
-    max: f64,
-    units: i32,
-    scale: &str,
-) -> Result<()> {
-    if units == FROM_CUSTOM_SCALE || !scale.is_empty() {
-        return Err(Error::new(code::CUSTOM_SCALE_DOES_NOT_EXIST).with("Custom Scale Name", scale));
+/// Which channels a create function was asked for, and what all kinds of them have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) physical: &'a str,
+    pub(crate) names: &'a str,
+    pub(crate) terminals: i32,
+    pub(crate) measurement: i32,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) units: i32,
+    pub(crate) scale: &'a str,
+}
+
+/// The units that a kind of measurement can have, besides those of a custom scale.
+fn possible_units(measurement: i32) -> &'static [i32] {
+    match measurement {
+        measure::CURRENT => &[10342],
+        measure::THERMOCOUPLE | measure::RTD | measure::THERMISTOR => &[10143, 10144, 10325, 10145],
+        measure::RESISTANCE => &[10384],
+        measure::STRAIN => &[10299],
+        measure::BRIDGE => &[15896, 15897],
+        measure::FORCE_BRIDGE | measure::FORCE_IEPE => &[15875, 15876, 15877],
+        measure::PRESSURE_BRIDGE => &[10081, 15879, 15880],
+        measure::TORQUE_BRIDGE => &[15881, 15882, 15883, 15884],
+        measure::ACCELEROMETER | measure::ACCEL_4_WIRE => &[10186, 12470, 12471],
+        measure::MICROPHONE => &[10081],
+        measure::VELOCITY => &[15959, 15960],
+        measure::LVDT | measure::EDDY_CURRENT => &[10219, 10379],
+        measure::RVDT => &[10146, 10273],
+        _ => &[10348],
     }
-    if units != VOLTS {
-        return Err(Error::value("DAQmx_AI_Voltage_Units", units));
+}
+
+/// Adds analog inputs of any kind; `extra` are the attributes of the kind.
+pub(crate) fn inputs(task: &Task, wanted: Wanted<'_>, extra: &[(u32, Value)]) -> Result<()> {
+    let units = units_attribute(wanted.measurement);
+    if wanted.units == FROM_CUSTOM_SCALE {
+        driver().scale(wanted.scale)?;
+    } else if !wanted.scale.is_empty() {
+        return Err(
+            Error::new(code::UNITS_NOT_FROM_CUSTOM_SCALE).with("Custom Scale Name", wanted.scale)
+        );
+    } else if !possible_units(wanted.measurement).contains(&wanted.units) {
+        let row = attribute::find(Object::Channel, units as i32)?;
+        return Err(Error::value(&row.display(), wanted.units));
     }
-    let channels = analog_inputs(physical, wanted, |name, device, index| {
-        Channel::analog_input(name, device, index, measure::VOLTAGE, terminals, min, max)
-            .map(|channel| channel.with(id::AI_VOLTAGE_UNITS, crate::attribute::Value::I32(units)))
+    let channels = analog_inputs(wanted.physical, wanted.names, |name, device, index| {
+        let channel = Channel::analog_input(
+            name,
+            device,
+            index,
+            wanted.measurement,
+            wanted.terminals,
+            wanted.min,
+            wanted.max,
+        )?
+        .with(units, Value::I32(wanted.units))
+        .with(id::AI_CUSTOM_SCALE_NAME, Value::text(wanted.scale));
+        let channel = extra.iter().fold(channel, |channel, (id, value)| {
+            channel.with(*id, value.clone())
+        });
+        channel.check_range()?;
+        Ok(channel)
     })?;
     task.add_channels(channels)
+}
+
+/// Attributes of an excitation: its source and its value.
+pub(crate) fn excitation(source: i32, value: f64) -> Result<[(u32, Value); 2]> {
+    if !matches!(source, 10200 | 10167 | 10230) {
+        return Err(Error::value("DAQmx_AI_Excit_Src", source));
+    }
+    Ok([
+        (attr::EXCIT_SRC, Value::I32(source)),
+        (attr::EXCIT_VAL, Value::F64(value)),
+    ])
+}
+
+/// Attributes of a bridge: its configuration, excitation and nominal resistance.
+pub(crate) fn bridge(
+    configuration: i32,
+    source: i32,
+    value: f64,
+    resistance: f64,
+) -> Result<Vec<(u32, Value)>> {
+    if !matches!(configuration, 10182 | 10187 | 10270 | 10228) {
+        return Err(Error::value("DAQmx_AI_Bridge_Cfg", configuration));
+    }
+    let mut all = excitation(source, value)?.to_vec();
+    all.push((attr::BRIDGE_CFG, Value::I32(configuration)));
+    all.push((attr::NOMINAL_RESISTANCE, Value::F64(resistance)));
+    Ok(all)
+}
+
+/// Attributes of a bridge's scale between two points.
+pub(crate) fn two_points(
+    electrical: [f64; 2],
+    electrical_units: i32,
+    physical: [f64; 2],
+    physical_units: i32,
+) -> Vec<(u32, Value)> {
+    vec![
+        (attr::BRIDGE_SCALE_TYPE, Value::I32(15898)),
+        (attr::ELECTRICAL_UNITS, Value::I32(electrical_units)),
+        (attr::PHYSICAL_UNITS, Value::I32(physical_units)),
+        (attr::FIRST_ELECTRICAL, Value::F64(electrical[0])),
+        (attr::SECOND_ELECTRICAL, Value::F64(electrical[1])),
+        (attr::FIRST_PHYSICAL, Value::F64(physical[0])),
+        (attr::SECOND_PHYSICAL, Value::F64(physical[1])),
+    ]
+}
+
+/// Attributes of a bridge's scale by a table.
+pub(crate) fn table(
+    electrical: Vec<f64>,
+    electrical_units: i32,
+    physical: Vec<f64>,
+    physical_units: i32,
+) -> Vec<(u32, Value)> {
+    vec![
+        (attr::BRIDGE_SCALE_TYPE, Value::I32(kind::TABLE)),
+        (attr::ELECTRICAL_UNITS, Value::I32(electrical_units)),
+        (attr::PHYSICAL_UNITS, Value::I32(physical_units)),
+        (attr::TABLE_ELECTRICAL, Value::F64s(electrical)),
+        (attr::TABLE_PHYSICAL, Value::F64s(physical)),
+    ]
+}
+
+/// Attributes of a bridge's scale by a polynomial.
+pub(crate) fn polynomial(
+    forward: Vec<f64>,
+    reverse: Vec<f64>,
+    electrical_units: i32,
+    physical_units: i32,
+) -> Vec<(u32, Value)> {
+    vec![
+        (attr::BRIDGE_SCALE_TYPE, Value::I32(kind::POLYNOMIAL)),
+        (attr::ELECTRICAL_UNITS, Value::I32(electrical_units)),
+        (attr::PHYSICAL_UNITS, Value::I32(physical_units)),
+        (attr::POLY_FORWARD, Value::F64s(forward)),
+        (attr::POLY_REVERSE, Value::F64s(reverse)),
+    ]
+}
+
+/// Attributes of a resistance that is measured with two, three or four wires.
+pub(crate) fn resistance(wires: i32, source: i32, value: f64) -> Result<Vec<(u32, Value)>> {
+    if !matches!(wires, 2..=4) {
+        return Err(Error::value("DAQmx_AI_ResistanceCfg", wires));
+    }
+    let mut all = excitation(source, value)?.to_vec();
+    all.push((attr::RESISTANCE_CFG, Value::I32(wires)));
+    Ok(all)
+}
+
+/// Attributes of a current's shunt.
+pub(crate) fn shunt(location: i32, ohms: f64) -> Result<Vec<(u32, Value)>> {
+    // What NI's own current modules have, where the shunt is not the program's.
+    const INTERNAL: f64 = 249.0;
+    let (location, ohms) = match location {
+        -1 | 10200 => (10200, INTERNAL),
+        10167 => (10167, ohms),
+        other => return Err(Error::value("DAQmx_AI_CurrentShunt_Loc", other)),
+    };
+    Ok(vec![
+        (attr::SHUNT_LOC, Value::I32(location)),
+        (attr::SHUNT_RESISTANCE, Value::F64(ohms)),
+    ])
+}
+
+/// Attributes of a thermocouple: its type and the temperature of its cold junction.
+pub(crate) fn thermocouple(
+    kind: i32,
+    units: i32,
+    source: i32,
+    value: f64,
+    channel: &str,
+) -> Result<Vec<(u32, Value)>> {
+    let value = match source {
+        10116 => value,
+        // The simulated terminal block, and any channel that measures it, is at 25 degrees Celsius.
+        10200 | 10113 => {
+            let (slope, offset) = unit(units).unwrap_or((1.0, 0.0));
+            25.0 * slope + offset
+        }
+        other => return Err(Error::value("DAQmx_AI_Thrmcpl_CJCSrc", other)),
+    };
+    if source == 10113 {
+        driver().physical(channel)?;
+    }
+    if crate::thermocouple::find(kind).is_none() {
+        return Err(Error::value("DAQmx_AI_Thrmcpl_Type", kind));
+    }
+    Ok(vec![
+        (attr::THRMCPL_TYPE, Value::I32(kind)),
+        (attr::CJC_SRC, Value::I32(source)),
+        (attr::CJC_VAL, Value::F64(value)),
+        (attr::CJC_CHAN, Value::text(channel)),
+    ])
+}
+
+/// Attributes of an RTD.
+pub(crate) fn rtd(
+    kind: i32,
+    wires: i32,
+    source: i32,
+    value: f64,
+    r0: f64,
+) -> Result<Vec<(u32, Value)>> {
+    let [a, b, c] = match rtd_coefficients(kind) {
+        Some(coefficients) => coefficients,
+        // The program gives its own coefficients by attributes.
+        None if kind == 10137 => rtd_coefficients(10071).unwrap_or_default(),
+        None => return Err(Error::value("DAQmx_AI_RTD_Type", kind)),
+    };
+    let mut all = resistance(wires, source, value)?;
+    all.extend([
+        (attr::RTD_TYPE, Value::I32(kind)),
+        (attr::RTD_R0, Value::F64(r0)),
+        (attr::RTD_A, Value::F64(a)),
+        (attr::RTD_B, Value::F64(b)),
+        (attr::RTD_C, Value::F64(c)),
+    ]);
+    Ok(all)
+}
+
+/// Attributes of a thermistor; `series` where it is fed with a voltage through a resistance.
+pub(crate) fn thermistor(
+    coefficients: [f64; 3],
+    wires: i32,
+    source: i32,
+    value: f64,
+    series: Option<f64>,
+) -> Result<Vec<(u32, Value)>> {
+    let mut all = resistance(wires, source, value)?;
+    let fed_with = if series.is_some() { 10322 } else { 10134 };
+    all.extend([
+        (attr::EXCIT_VOLTAGE_OR_CURRENT, Value::I32(fed_with)),
+        (attr::THRMSTR_A, Value::F64(coefficients[0])),
+        (attr::THRMSTR_B, Value::F64(coefficients[1])),
+        (attr::THRMSTR_C, Value::F64(coefficients[2])),
+        (attr::THRMSTR_R1, Value::F64(series.unwrap_or(0.0))),
+    ]);
+    Ok(all)
+}
+
+/// The sound pressure in pascals at a level in decibels above 20 micropascals.
+pub(crate) fn sound_pressure(level: f64) -> f64 {
+    20e-6 * 10f64.powf(level / 20.0)
 }

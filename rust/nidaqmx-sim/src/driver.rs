@@ -10,6 +10,7 @@ use crate::error::{Error, Result, code};
 use crate::names;
 use crate::product;
 use crate::run::Ledger;
+use crate::scale::Scale;
 use crate::signal::Signal;
 use crate::task::Task;
 
@@ -46,6 +47,7 @@ pub(crate) struct Driver {
     reservations: Mutex<HashMap<String, usize>>,
     clock: RwLock<Arc<Clock>>,
     signals: RwLock<Arc<Signals>>,
+    scales: RwLock<BTreeMap<String, Scale>>,
     archive: Mutex<Vec<Ledger>>,
     counters: Mutex<Counters>,
     last_channel: Mutex<String>,
@@ -84,6 +86,7 @@ pub(crate) fn driver() -> &'static Driver {
             by_name: HashMap::new(),
             version: 0,
         })),
+        scales: RwLock::default(),
         archive: Mutex::default(),
         counters: Mutex::default(),
         last_channel: Mutex::default(),
@@ -275,6 +278,30 @@ impl Driver {
             by_name: HashMap::new(),
             version,
         });
+    }
+
+    // ---- custom scales ----
+
+    pub(crate) fn scale(&self, name: &str) -> Result<Scale> {
+        read(&self.scales).get(name).cloned().ok_or_else(|| {
+            Error::new(code::CUSTOM_SCALE_DOES_NOT_EXIST).with("Custom Scale Name", name)
+        })
+    }
+
+    /// Creates a scale, or replaces the one of the same name.
+    pub(crate) fn add_scale(&self, scale: Scale) {
+        write(&self.scales).insert(scale.name.clone(), scale);
+    }
+
+    pub(crate) fn set_scale(&self, name: &str, id: i32, value: Value) -> Result<()> {
+        let mut scale = self.scale(name)?;
+        scale.set(id, value)?;
+        self.add_scale(scale);
+        Ok(())
+    }
+
+    pub(crate) fn forget_scales(&self) {
+        write(&self.scales).clear();
     }
 
     // ---- accounts ----

@@ -6,11 +6,12 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `abi` | the exported shells |
+//! | `abi`, `abi_channels` | the exported shells |
 //! | `driver` | what outlives a task: devices, reservations, clock, signals, ledgers |
 //! | `task`, `run` | settings and states of a task; one acquisition with its buffer |
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
+//! | `sensor`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
 //! | `product`, `device` | product types and devices |
 //! | `attribute`, `attribute_table`, `names`, `error` | the C interface's attributes, lists and errors |
 //!
@@ -18,11 +19,13 @@
 //! is held while samples are generated or while another thread is waited for.
 
 pub mod abi;
+pub mod abi_channels;
 mod attribute;
 mod attribute_table;
 mod channel;
 mod clock;
 pub mod control;
+mod conversion;
 mod counter;
 mod create;
 mod device;
@@ -33,7 +36,10 @@ mod plan;
 mod product;
 mod read;
 mod run;
+mod scale;
 mod scaling;
+mod sensor;
 mod signal;
 mod task;
+mod thermocouple;
 mod timing;

@@ -1,6 +1,7 @@
 //! A verified task: everything that a run needs, fixed when the task starts.
 
 use crate::clock::Rate;
+use crate::conversion::Conversion;
 use crate::scaling::{Polynomial, evaluate};
 use crate::signal::Generator;
 
@@ -13,6 +14,8 @@ pub(crate) struct Source {
     pub(crate) bits: u32,
     /// Bits of a sample in raw reads.
     pub(crate) raw_bits: u32,
+    /// From volts to the channel's units, where they are not volts.
+    pub(crate) way: Option<Conversion>,
 }
 
 /// Samples generated at a time where they are converted on the way.
@@ -41,6 +44,11 @@ impl Source {
                     *value = evaluate(&self.polynomial, f64::from(*code));
                 }
                 index += part.len() as u64;
+            }
+        }
+        if let Some(way) = &self.way {
+            for value in out {
+                *value = way.forward(*value);
             }
         }
     }

@@ -194,12 +194,9 @@ impl Task {
     /// Adds channels; all of them or none.
     pub(crate) fn add_channels(&self, channels: Vec<Channel>) -> Result<()> {
         let mut state = self.resting()?;
-        for channel in &channels {
-            if state
-                .channels
-                .iter()
-                .any(|known| known.name.eq_ignore_ascii_case(&channel.name))
-            {
+        for (index, channel) in channels.iter().enumerate() {
+            let mut others = state.channels.iter().chain(&channels[..index]);
+            if others.any(|known| known.name.eq_ignore_ascii_case(&channel.name)) {
                 return Err(
                     Error::new(code::CHAN_ALREADY_IN_TASK).with("Channel Name", &channel.name)
                 );
