@@ -18,7 +18,7 @@ from daqring.errors import (
     TaskError,
 )
 from daqring.pipeline import Pipeline
-from daqring.queue import Queue
+from daqring.queue import Queue, SpscQueue
 from daqring.recorder import Recorder, record
 from daqring.report import Gap, Report
 from daqring.tdms import Log, LogChannel, LogGroup, Verification, open, verify
@@ -39,6 +39,7 @@ __all__ = [
     "RecordingError",
     "Report",
     "SamplesLostWarning",
+    "SpscQueue",
     "TaskError",
     "Verification",
     "Workers",

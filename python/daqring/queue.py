@@ -7,8 +7,9 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from daqring._native import Queue as _NativeQueue
 from daqring._native import ShutDown, _install_calls
+from daqring._native import SpscQueue as _NativeSpscQueue
 
-__all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue"]
+__all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue", "SpscQueue"]
 
 T = TypeVar("T")
 
@@ -98,3 +99,19 @@ _install_calls(Queue)
 
 def _overrides_hooks(cls: type) -> bool:
     return any(getattr(cls, hook) is not getattr(Queue, hook) for hook in ("_init", "_qsize", "_put", "_get"))
+
+
+class SpscQueue(_NativeSpscQueue[T], Generic[T]):
+    """A bounded queue from one thread to one other, on a lock-free ring.
+
+    The methods are those of `Queue`. The first thread that puts is the producer and the first that gets the
+    consumer, until it ends; another one that tries gets a `RuntimeError`. Any thread may look, `join`,
+    call `task_done` and `shutdown`.
+
+    Between Python threads `Queue` is as fast, because the interpreter lets one run at a time; what this one
+    adds is the check, and that a native thread can put into it without ever needing the interpreter.
+    It does not work across a ``fork()``, and a reference cycle through its items is not collected.
+    """
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a daqring.SpscQueue cannot be pickled or copied: it belongs to two threads")

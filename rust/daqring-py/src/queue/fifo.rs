@@ -722,11 +722,7 @@ impl QueueIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match self.queue.get().get(py, Truth(true), None) {
-            Ok(item) => Ok(Some(item)),
-            Err(error) if error.matches(py, shut_down_type(py)?)? => Ok(None),
-            Err(error) => Err(error),
-        }
+        until_shut_down(py, self.queue.get().get(py, Truth(true), None))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -772,7 +768,19 @@ fn shut_down_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     Ok(class.bind(py))
 }
 
-fn with_count(py: Python<'_>, error: PyErr, count: usize) -> PyErr {
+/// What an iterator gives for the outcome of a `get`: the end instead of `ShutDown`.
+pub(super) fn until_shut_down(
+    py: Python<'_>,
+    outcome: PyResult<Py<PyAny>>,
+) -> PyResult<Option<Py<PyAny>>> {
+    match outcome {
+        Ok(item) => Ok(Some(item)),
+        Err(error) if error.matches(py, shut_down_type(py)?)? => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn with_count(py: Python<'_>, error: PyErr, count: usize) -> PyErr {
     match error.value(py).setattr("count", count) {
         Ok(()) => error,
         Err(other) => other,
