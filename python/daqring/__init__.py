@@ -1,7 +1,8 @@
 """Record from NI-DAQmx at high rates from Python, without losing samples.
 
 :func:`record` and :class:`Recorder` drive a configured :class:`nidaqmx.Task` and write a TDMS log;
-:func:`open` reads one back; :func:`verify` checks one. :class:`Queue`, :class:`Workers` and
+:func:`open` reads one back; :func:`verify` checks one; :func:`recover` brings back what is whole of a
+damaged one. :class:`Queue`, :class:`Workers` and
 :class:`Pipeline` do with threads what is otherwise written by hand with ``queue.Queue``.
 :mod:`daqring.sim` is a simulated DAQmx driver for work without hardware.
 """
@@ -17,11 +18,12 @@ from daqring.errors import (
     SamplesLostWarning,
     TaskError,
 )
+from daqring.log_options import LogOptions
 from daqring.pipeline import Pipeline
 from daqring.queue import Queue, SpscQueue
 from daqring.recorder import Recorder, record
 from daqring.report import Gap, Report
-from daqring.tdms import Log, LogChannel, LogGroup, Verification, open, verify
+from daqring.tdms import Log, LogChannel, LogGroup, Recovery, Verification, open, recover, verify
 from daqring.workers import Workers
 
 __all__ = [
@@ -33,10 +35,12 @@ __all__ = [
     "LogChannel",
     "LogFormatError",
     "LogGroup",
+    "LogOptions",
     "Pipeline",
     "Queue",
     "Recorder",
     "RecordingError",
+    "Recovery",
     "Report",
     "SamplesLostWarning",
     "SpscQueue",
@@ -47,5 +51,6 @@ __all__ = [
     "cancelled",
     "open",
     "record",
+    "recover",
     "verify",
 ]

@@ -77,6 +77,7 @@ class Recording:
         overwrite: bool = False,
         crc: bool = True,
         properties: dict[str, Any] | None = None,
+        log: dict[str, Any] | None = None,
     ) -> Self: ...
     def reserve(self, stream: int, timeout: float) -> Slot | None: ...
     def set_start_time(self, stream: int, unix_ns: int) -> None: ...
@@ -119,6 +120,13 @@ class LogFile:
     def read_text(self, group: int, channel: int, start: int, stop: int) -> list[str]: ...
 
 def verify(path: str | os.PathLike[str]) -> dict[str, Any]: ...
+def recover(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
+    *,
+    in_place: bool,
+    overwrite: bool,
+) -> dict[str, Any]: ...
 
 @disjoint_base
 class SpscQueue(Generic[_T]):

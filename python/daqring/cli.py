@@ -123,6 +123,27 @@ def _parser() -> argparse.ArgumentParser:
         help="a property of the file; may be given several times",
     )
     record.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    storage = record.add_argument_group("storage", "Sizes are such as '4 GB', times such as '10 min'.")
+    storage.add_argument(
+        "--sync",
+        metavar="WHEN",
+        help="when data is brought to the medium: finish (default), block, a size or a time",
+    )
+    storage.add_argument(
+        "--segment-time", metavar="TIME", help="gather blocks into segments of at most this time"
+    )
+    storage.add_argument(
+        "--flush-every", metavar="TIME", help="while gathering, what a crash may cost at most"
+    )
+    storage.add_argument(
+        "--rotate",
+        metavar="SIZE|TIME",
+        help="go on in the next file after this; OUT may have {index} and {time}",
+    )
+    storage.add_argument("--keep", metavar="SIZE", help="remove the oldest files beyond this (with --rotate)")
+    storage.add_argument(
+        "--reserve", metavar="SIZE", help="stop in order when the disk has less free space (default: 64 MiB)"
+    )
     record.add_argument("--json", action="store_true", help="print the report as JSON")
     record.add_argument("--quiet", action="store_true", help="no progress bar")
     _simulation_flags(record)
@@ -144,6 +165,22 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("file", metavar="FILE")
     verify.add_argument("--json", action="store_true", help="print it as JSON")
     verify.set_defaults(run=_verify)
+
+    recover = commands.add_parser(
+        "recover",
+        help="bring back what is whole of a damaged recording",
+        description="Make a sound file of a damaged or unfinished recording and its tail file. Makes a copy, "
+        "unless told otherwise. Exit status 3 where recorded data could not be brought back.",
+    )
+    recover.add_argument("file", metavar="FILE")
+    place = recover.add_mutually_exclusive_group()
+    place.add_argument("-o", "--output", metavar="OUT", help="the copy (default: FILE.recovered.tdms)")
+    place.add_argument(
+        "--in-place", action="store_true", help="cut and complete the file itself (its end only)"
+    )
+    recover.add_argument("--overwrite", action="store_true", help="replace an existing OUT")
+    recover.add_argument("--json", action="store_true", help="print it as JSON")
+    recover.set_defaults(run=_recover)
 
     devices = commands.add_parser("devices", help="list the devices that the driver knows")
     devices.add_argument("--json", action="store_true", help="print them as JSON")
@@ -243,6 +280,15 @@ def _record_task(arguments: argparse.Namespace) -> int:
         if not equals or not key:
             raise _Refusal(f"--property {pair!r} is not of the form KEY=TEXT")
         properties[key] = text
+    storage = {
+        name: value
+        for name in ("sync", "segment_time", "flush_every", "rotate", "keep", "reserve")
+        if (value := getattr(arguments, name)) is not None
+    }
+    try:
+        log = daqring.LogOptions(**storage)
+    except ValueError as error:
+        raise _Refusal(str(error)) from None
     low, high = arguments.range
     if not low < high:
         raise _Refusal(f"--range {low:g} {high:g}: the minimum must be below the maximum")
@@ -263,6 +309,7 @@ def _record_task(arguments: argparse.Namespace) -> int:
                 dtype=arguments.dtype,
                 buffer_seconds=arguments.buffer_seconds,
                 properties=properties,
+                log=log,
                 progress=False if arguments.quiet else None,
             )
         except FileExistsError:
@@ -303,6 +350,25 @@ def _verify(arguments: argparse.Namespace) -> int:
     else:
         print(result)
     return 0 if result.complete else EXIT_LOST
+
+
+def _recover(arguments: argparse.Namespace) -> int:
+    try:
+        result = daqring.recover(
+            arguments.file,
+            arguments.output,
+            in_place=arguments.in_place,
+            overwrite=arguments.overwrite,
+        )
+    except FileExistsError as error:
+        raise _Refusal(
+            f"{error.filename} exists already; choose another --output, or add --overwrite"
+        ) from None
+    if arguments.json:
+        print(json.dumps(result.to_dict(), indent=2))
+    else:
+        print(result)
+    return EXIT_LOST if result.lost else 0
 
 
 def _devices(arguments: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 
 from daqring import _native
 from daqring.errors import DriverError, RecordingError, SamplesLostWarning, TaskError
+from daqring.log_options import LogOptions
 from daqring.progress import ProgressBar
 from daqring.report import GAP_CAUSES, Gap, Report
 from daqring.source import (
@@ -64,6 +65,7 @@ def record(
     buffer_seconds: float = 4.0,
     workers: int = 1,
     properties: Mapping[str, Property] | None = None,
+    log: LogOptions | None = None,
     progress: bool | None = None,
 ) -> Report:
     """Records a configured analog-input task into a TDMS file and says what came of it.
@@ -85,6 +87,7 @@ def record(
             unless it was set by hand.
         workers: Threads that compute checksums.
         properties: Properties of the file, such as ``{"operator": "Ada"}``.
+        log: How it is stored: syncs, segments, rotation of files, free space; see :class:`LogOptions`.
         progress: Show a progress bar on stderr; by default only on a terminal.
 
     Returns:
@@ -112,6 +115,7 @@ def record(
         buffer_seconds=buffer_seconds,
         workers=workers,
         properties=properties,
+        log=log,
     )
     bar = ProgressBar(enabled=progress)
     recorder.start()
@@ -153,6 +157,7 @@ class Recorder:
         buffer_seconds: float = 4.0,
         workers: int = 1,
         properties: Mapping[str, Property] | None = None,
+        log: LogOptions | None = None,
     ) -> None:
         if _native.DEBUG_BUILD:
             warnings.warn("this is a debug build of daqring: it is slow", RuntimeWarning, stacklevel=2)
@@ -167,6 +172,7 @@ class Recorder:
             raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
         self._workers = workers
         self._properties = dict(properties or {})
+        self._log = log or LogOptions()
 
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -216,6 +222,7 @@ class Recorder:
             ],
             overwrite=self._overwrite,
             properties=self._description(),
+            log=self._log.to_native(),
         )
         try:
             with driver_words():
@@ -224,8 +231,8 @@ class Recorder:
                 self._position, start_time = source.start()
         except BaseException:
             source.restore()
-            native.finish([], {})
-            self._path.unlink(missing_ok=True)
+            for path in native.finish([], {})["files"] or ():
+                Path(path).unlink(missing_ok=True)
             raise
         self._first = self._position
         if source.finite is not None and self._wanted is not None:
@@ -514,7 +521,7 @@ class Recorder:
         duration = self._stopped_at - self._started_at
         free = stream["slots"] - stream["high_water"]
         return Report(
-            files=(str(self._path),),
+            files=tuple(map(str, counts["files"] or (self._path,))),
             group=source.name,
             channels=tuple(channel.name for channel in source.channels),
             rate=source.rate,

@@ -1,4 +1,5 @@
-"""Reading logs: :func:`open` gives groups and channels as numpy, :func:`verify` checks a file."""
+"""Reading logs: :func:`open` gives groups and channels as numpy, :func:`verify` checks a file,
+:func:`recover` brings back what is whole of a damaged one."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from daqring import _native
 from daqring.report import GAP_CAUSES, Gap
 
-__all__ = ["Log", "LogChannel", "LogGroup", "Verification", "open", "verify"]
+__all__ = ["Log", "LogChannel", "LogGroup", "Recovery", "Verification", "open", "recover", "verify"]
 
 # What a log holds besides numbers: texts as objects, TDMS timestamps as datetime64[ns].
 _DTYPES = {"text": np.dtype(object), "timestamp": np.dtype("datetime64[ns]")}
@@ -350,4 +351,69 @@ def verify(path: str | os.PathLike[str]) -> Verification:
         problems=tuple(result["problems"]),
         segments=result["segments"],
         streams=tuple(result["streams"]),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Recovery:
+    """What :func:`recover` brought back. ``print`` it for one line."""
+
+    #: The recovered log.
+    output: str
+    #: Whether recorded data could not be brought back.
+    lost: bool
+    #: Whether the recording had been finished in order.
+    was_finished: bool
+    #: Segments with samples that were kept.
+    segments: int
+    #: What was left out: pairs of the place in the file and the number of bytes.
+    discarded: tuple[tuple[int, int], ...]
+    #: Of each stream: name, samples per channel, those that came from its tail file, and missing ones.
+    streams: tuple[dict[str, Any], ...]
+    #: The same as one line.
+    summary: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+def recover(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    in_place: bool = False,
+    overwrite: bool = False,
+) -> Recovery:
+    """Brings back what a crash or a damaged disk has left of a recording.
+
+    Every segment whose checksums are right is kept, and what was flushed to the tail file beside
+    the log; samples that are missing become a gap that the recovered log tells of.
+
+    Args:
+        path: The log. It is not changed unless `in_place`.
+        output: The copy to make; by default ``NAME.recovered.tdms`` beside the log.
+        in_place: Instead of making a copy, cut the file behind its last sound segment and complete it.
+            Only the end of a file can be repaired so.
+        overwrite: Replace an existing `output`.
+
+    Raises:
+        FileExistsError, OSError: A file cannot be read or made.
+        LogFormatError: The file is no log of daqring's, or (in place) is damaged inside.
+        ValueError: Both `output` and `in_place` were given.
+    """
+    if in_place and output is not None:
+        raise ValueError("a recovery is either in place or to an output")
+    result = _native.recover(_file(path), output, in_place=in_place, overwrite=overwrite)
+    return Recovery(
+        output=os.fspath(result["output"]),
+        lost=result["lost"],
+        was_finished=result["was_finished"],
+        segments=result["segments"],
+        discarded=tuple(result["discarded"]),
+        streams=tuple(result["streams"]),
+        summary=result["summary"],
     )

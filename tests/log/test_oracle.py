@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import daqring
@@ -10,9 +12,27 @@ import nptdms
 import numpy as np
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 GROUP = "Gruppe 'ü'"
-TYPES = "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 bool".split()
+TYPES = [
+    *("int8", "int16", "int32", "int64"),
+    *("uint8", "uint16", "uint32", "uint64"),
+    *("float32", "float64", "bool"),
+]
 T0 = np.datetime64(1_700_000_000_123_456, "us")
+
+
+@pytest.fixture(scope="session")
+def example() -> Callable[[str], Path]:
+    """Gives the path of an example program of daqring-log."""
+    command = ["cargo", "build", "-p", "daqring-log", "--examples", "--message-format=json", "--quiet"]
+    built = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    programs: dict[str, Path] = {}
+    for line in built.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable"):
+            programs[message["target"]["name"]] = Path(message["executable"])
+    return programs.__getitem__
 
 
 def expected(dtype: str, channel: int, first: int, count: int) -> np.ndarray:

@@ -1,7 +1,11 @@
-use daqring_log::{Block, Gap, LogError, LogSummary, LogWriter, Properties};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use daqring_log::{Block, Gap, LogError, LogSummary, LogWriter, Properties, SyncNeed};
 use daqring_ring::BlockHeader;
 
-use crate::StageOutput;
+use crate::recording::spawn;
+use crate::{EngineError, StageOutput};
 
 /// What a finished sink has to say.
 #[derive(Debug, Clone, Default)]
@@ -40,15 +44,40 @@ pub trait Sink: Send {
     fn finish(self: Box<Self>, properties: Properties) -> Result<SinkSummary, LogError>;
 }
 
-/// Writes blocks to a TDMS log.
-pub struct LogSink(
-    /// The log, freshly created.
-    pub LogWriter,
-);
+/// Writes blocks to a TDMS log. Syncs that its policy asks for happen on a thread of its own, so that a medium that
+/// takes its time does not hold up the writer.
+pub struct LogSink {
+    log: LogWriter,
+    syncer: Option<JoinHandle<()>>,
+}
+
+impl LogSink {
+    /// Takes a log that was freshly created.
+    ///
+    /// # Errors
+    /// [`EngineError::Spawn`].
+    pub fn new(mut log: LogWriter) -> Result<LogSink, EngineError> {
+        let mut syncer = None;
+        if log.syncs_while_writing() {
+            let handle = log.sync_handle();
+            syncer = Some(spawn("daqring-sync", move || {
+                loop {
+                    match handle.wait(Duration::from_secs(3600)) {
+                        // A failed sync makes the writer fail at its next block, with the same words.
+                        SyncNeed::Due => drop(handle.sync()),
+                        SyncNeed::Idle => {}
+                        SyncNeed::Closed => return,
+                    }
+                }
+            })?);
+        }
+        Ok(LogSink { log, syncer })
+    }
+}
 
 impl Sink for LogSink {
     fn start_time(&mut self, stream: usize, unix_ns: i64) {
-        self.0.set_start_time(stream, unix_ns);
+        self.log.set_start_time(stream, unix_ns);
     }
 
     fn block(
@@ -58,7 +87,7 @@ impl Sink for LogSink {
         output: &StageOutput,
         data: &[u8],
     ) -> Result<(), LogError> {
-        self.0.write_block(&Block {
+        self.log.write_block(&Block {
             group: stream,
             seq: header.seq,
             first_sample: header.first_sample,
@@ -72,12 +101,20 @@ impl Sink for LogSink {
     }
 
     fn final_gap(&mut self, stream: usize, gap: Gap) -> Result<(), LogError> {
-        self.0.note_gap(stream, gap)
+        self.log.note_gap(stream, gap)
     }
 
     fn finish(mut self: Box<Self>, properties: Properties) -> Result<SinkSummary, LogError> {
+        let finished = self.log.finish(properties);
+        let syncer = self.syncer.take();
+        // Closes the sync handle, also after a failure.
+        drop(self);
+        if let Some(syncer) = syncer {
+            // It does nothing that could panic.
+            let _ = syncer.join();
+        }
         Ok(SinkSummary {
-            log: Some(self.0.finish(properties)?),
+            log: Some(finished?),
         })
     }
 }

@@ -359,6 +359,11 @@ impl LogWriter {
         self.last_space.map(|(_, _, free)| free)
     }
 
+    /// True if syncs are due before the log is finished: a thread that does them is of use then.
+    pub fn syncs_while_writing(&self) -> bool {
+        self.options.sync != SyncPolicy::AtFinish || self.options.rotation.is_on()
+    }
+
     /// Lets another thread do the syncs; from now on the writer only says when one is due.
     pub fn sync_handle(&mut self) -> SyncHandle {
         self.synced_elsewhere = true;

@@ -2,10 +2,11 @@
 //! and the reading of logs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use daqring_log::{
-    Channel, ChannelSpec, DataType, Group, GroupSpec, LogError, Properties, PropertyValue, Scale,
-    StreamGap,
+    Channel, ChannelSpec, DataType, Group, GroupSpec, LogError, LogOptions, Properties,
+    PropertyValue, RecoverOptions, Rotation, Scale, Segments, StreamGap, SyncPolicy,
 };
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::{PyBufferError, PyOSError, PyOverflowError, PyValueError};
@@ -34,6 +35,56 @@ struct ChannelArgument {
     unit: String,
     scale: Option<Vec<f64>>,
     properties: PropertiesArgument,
+}
+
+/// How a log is stored, as Python describes it.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct LogArgument {
+    sync_each_block: bool,
+    sync_bytes: Option<u64>,
+    sync_seconds: Option<f64>,
+    segment_bytes: Option<usize>,
+    segment_seconds: Option<f64>,
+    flush_seconds: Option<f64>,
+    rotate_bytes: Option<u64>,
+    rotate_samples: Option<u64>,
+    rotate_seconds: Option<f64>,
+    keep_bytes: Option<u64>,
+    reserve_bytes: Option<u64>,
+}
+
+impl LogArgument {
+    pub(crate) fn into_options(self) -> PyResult<LogOptions> {
+        let duration = |seconds: Option<f64>| {
+            seconds
+                .map(Duration::try_from_secs_f64)
+                .transpose()
+                .map_err(|_| {
+                    PyValueError::new_err("a time must be a finite number of seconds, 0 or more")
+                })
+        };
+        let mut options = LogOptions::default();
+        options.sync = match (self.sync_bytes, duration(self.sync_seconds)?) {
+            _ if self.sync_each_block => SyncPolicy::EachBlock,
+            (Some(bytes), _) => SyncPolicy::Bytes(bytes),
+            (None, Some(time)) => SyncPolicy::Every(time),
+            (None, None) => SyncPolicy::AtFinish,
+        };
+        if let Some(bytes) = self.segment_bytes {
+            let time = duration(self.segment_seconds)?;
+            options.segments = Segments::Gather { bytes, time };
+        }
+        options.flush_every = duration(self.flush_seconds)?;
+        options.rotation = Rotation {
+            bytes: self.rotate_bytes,
+            samples: self.rotate_samples,
+            time: duration(self.rotate_seconds)?,
+            keep_bytes: self.keep_bytes,
+        };
+        options.reserve = self.reserve_bytes;
+        Ok(options)
+    }
 }
 
 impl GroupArgument {
@@ -153,6 +204,10 @@ pub(crate) fn log_error(error: LogError) -> PyErr {
             let text = format!(
                 "the disk is full; the file was cut back to its last whole segment ({kept} bytes)"
             );
+            os_error(errno::NO_SPACE, &text, path)
+        }
+        LogError::DiskLow { path, free, .. } => {
+            let text = format!("the disk is nearly full ({free} bytes are left)");
             os_error(errno::NO_SPACE, &text, path)
         }
         LogError::Io { path, source, .. } => system_error(&source, path),
@@ -428,9 +483,47 @@ fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
     Ok(dict)
 }
 
+/// Brings back what is whole of a damaged or unfinished log.
+#[pyfunction]
+#[pyo3(signature = (path, output, *, in_place, overwrite))]
+fn recover(
+    py: Python<'_>,
+    path: PathBuf,
+    output: Option<PathBuf>,
+    in_place: bool,
+    overwrite: bool,
+) -> PyResult<Bound<'_, PyDict>> {
+    let options = RecoverOptions {
+        output,
+        overwrite,
+        in_place,
+    };
+    let report = py
+        .detach(|| daqring_log::recover(&path, &options))
+        .map_err(log_error)?;
+    let dict = PyDict::new(py);
+    dict.set_item("output", &report.output)?;
+    dict.set_item("lost", report.lost())?;
+    dict.set_item("was_finished", report.was_finished)?;
+    dict.set_item("segments", report.segments)?;
+    dict.set_item("discarded", &report.discarded)?;
+    dict.set_item("summary", report.to_string())?;
+    let streams = report.streams.iter().map(|stream| {
+        let entry = PyDict::new(py);
+        entry.set_item("name", &stream.name)?;
+        entry.set_item("samples", stream.samples)?;
+        entry.set_item("from_tail", stream.from_tail)?;
+        entry.set_item("missing", stream.missing)?;
+        Ok(entry)
+    });
+    dict.set_item("streams", streams.collect::<PyResult<Vec<_>>>()?)?;
+    Ok(dict)
+}
+
 /// Adds this part's classes and functions to the native module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LOST_UNKNOWN", daqring_log::LOST_UNKNOWN)?;
     module.add_class::<LogFile>()?;
-    module.add_function(wrap_pyfunction!(verify, module)?)
+    module.add_function(wrap_pyfunction!(verify, module)?)?;
+    module.add_function(wrap_pyfunction!(recover, module)?)
 }

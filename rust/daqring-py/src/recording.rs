@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::log::{GroupArgument, PropertiesArgument, log_error};
+use crate::log::{GroupArgument, LogArgument, PropertiesArgument, log_error};
 use crate::slot::{Reserved, Slot};
 
 /// One stream as Python describes it.
@@ -59,7 +59,7 @@ impl Recording {
 impl Recording {
     /// Creates the log (`path=None`: no log) and starts the threads.
     #[new]
-    #[pyo3(signature = (path, streams, *, overwrite=false, crc=true, properties=None))]
+    #[pyo3(signature = (path, streams, *, overwrite=false, crc=true, properties=None, log=None))]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
@@ -67,6 +67,7 @@ impl Recording {
         overwrite: bool,
         crc: bool,
         properties: Option<PropertiesArgument>,
+        log: Option<LogArgument>,
     ) -> PyResult<Self> {
         py.detach(|| {
             let mut groups = Vec::new();
@@ -88,12 +89,14 @@ impl Recording {
                 None => Box::new(NullSink),
                 Some(path) => {
                     let root_properties = properties.unwrap_or_default().0;
-                    let mut log_options = LogOptions::default();
+                    let mut log_options = match log {
+                        Some(log) => log.into_options()?,
+                        None => LogOptions::default(),
+                    };
                     log_options.overwrite = overwrite;
                     log_options.root_properties = root_properties;
-                    Box::new(LogSink(
-                        LogWriter::create(&path, log_options, groups).map_err(log_error)?,
-                    ))
+                    let log = LogWriter::create(&path, log_options, groups).map_err(log_error)?;
+                    Box::new(LogSink::new(log).map_err(engine_error)?)
                 }
             };
             let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
@@ -217,6 +220,7 @@ impl Recording {
         let dict = stats_dict(py, &summary.stats)?;
         let log = summary.sink.log.as_ref();
         dict.set_item("file_bytes", log.map(|log| log.bytes))?;
+        dict.set_item("files", log.map(|log| log.files.clone()))?;
         dict.set_item("segments", log.map(|log| log.segments))?;
         dict.set_item(
             "io",

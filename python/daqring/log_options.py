@@ -1,0 +1,131 @@
+"""How a recording is stored: when it is durable, what becomes a segment, when the next file begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+__all__ = ["LogOptions"]
+
+_UNITS = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+_TIMES = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_QUANTITY = re.compile(r"\s*([0-9.eE+-]+)\s*([a-zA-Z]*)\s*")
+
+
+def _quantity(name: str, text: str) -> tuple[float, str]:
+    match = _QUANTITY.fullmatch(text)
+    try:
+        number = float(match[1]) if match else math.nan
+    except ValueError:
+        number = math.nan
+    if match is None or not 0 < number < math.inf:
+        raise ValueError(f"{name}: {text!r} is no size such as '500 GB' and no time such as '1 s'")
+    return number, match[2].lower()
+
+
+def _bytes(name: str, value: int | float | str | None) -> int | None:
+    """A size in bytes from a number or from text such as ``"500 GB"``."""
+    if value is None:
+        return None
+    number, unit = _quantity(name, value if isinstance(value, str) else str(value))
+    if (unit or "b") not in _UNITS:
+        raise ValueError(f"{name}: {value!r} is no size; write it as '500 GB' or '4 MiB'")
+    return max(1, round(number * _UNITS[unit or "b"]))
+
+
+def _seconds(name: str, value: float | str | None) -> float | None:
+    """A time in seconds from a number or from text such as ``"10 min"``."""
+    if value is None:
+        return None
+    number, unit = _quantity(name, value if isinstance(value, str) else str(value))
+    if (unit or "s") not in _TIMES:
+        raise ValueError(f"{name}: {value!r} is no time; write it as '1 s' or '10 min'")
+    return number * _TIMES[unit or "s"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """How a recording is stored.
+
+    Sizes are bytes or text such as ``"500 GB"``, times are seconds or text such as ``"10 min"``.
+    What cannot be understood is a :class:`ValueError` when the options are made.
+
+    >>> LogOptions(flush_every="1 s", segment_time="10 min", rotate="4 GB", keep="500 GB").to_native()[
+    ...     "rotate_bytes"
+    ... ]
+    4000000000
+    """
+
+    #: When what was written is brought to the medium: ``"finish"``, ``"block"``, every so many bytes
+    #: (``"64 MB"``) or every so often (``"1 s"``).
+    sync: str = "finish"
+    #: Gather blocks into segments of this size. By default each block is a segment, unless
+    #: `segment_time` or `flush_every` ask for gathering (4 MiB then).
+    segment: int | str | None = None
+    #: The longest time that a gathered segment spans.
+    segment_time: float | str | None = None
+    #: What the end of this process may cost at most while blocks are gathered.
+    flush_every: float | str | None = None
+    #: Go on in the next file before one gets longer than this size, or after this time. The path is
+    #: then a template: ``{index}`` and ``{time}`` in the file's name are filled in, and without
+    #: either ``_0000`` is put before the extension.
+    rotate: int | str | None = None
+    #: Go on in the next file after exactly this many samples per channel.
+    rotate_samples: int | None = None
+    #: Remove the oldest files of the recording once all are longer than this together.
+    keep: int | str | None = None
+    #: Stop in order once the disk has less free space than this. ``None``: never.
+    reserve: int | str | None = "64 MiB"
+
+    def __post_init__(self) -> None:
+        self.to_native()
+
+    def to_native(self) -> dict[str, Any]:
+        """The options as the native module takes them."""
+        sync_bytes = sync_seconds = None
+        if self.sync not in ("finish", "block"):
+            unit = _quantity("sync", self.sync)[1]
+            if unit in _TIMES:
+                sync_seconds = _seconds("sync", self.sync)
+            else:
+                sync_bytes = _bytes("sync", self.sync)
+        rotate_bytes, rotate_seconds = None, None
+        if isinstance(self.rotate, str) and _quantity("rotate", self.rotate)[1] in _TIMES:
+            rotate_seconds = _seconds("rotate", self.rotate)
+        else:
+            rotate_bytes = _bytes("rotate", self.rotate)
+        samples = self.rotate_samples
+        if samples is not None and (isinstance(samples, bool) or samples != int(samples) or samples < 1):
+            raise ValueError(f"rotate_samples must be a whole number of 1 or more, not {samples!r}")
+        if self.keep is not None and rotate_bytes is rotate_seconds is samples is None:
+            raise ValueError("keep needs a recording that goes on in other files: give rotate, too")
+        segment_time = _seconds("segment_time", self.segment_time)
+        flush = _seconds("flush_every", self.flush_every)
+        segment = _bytes("segment", self.segment)
+        if segment is None and (segment_time is not None or flush is not None):
+            segment = 4 << 20
+        return {
+            "sync_each_block": self.sync == "block",
+            "sync_bytes": sync_bytes,
+            "sync_seconds": sync_seconds,
+            "segment_bytes": segment,
+            "segment_seconds": segment_time,
+            "flush_seconds": flush,
+            "rotate_bytes": rotate_bytes,
+            "rotate_samples": samples,
+            "rotate_seconds": rotate_seconds,
+            "keep_bytes": _bytes("keep", self.keep),
+            "reserve_bytes": _bytes("reserve", self.reserve),
+        }
