@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from daqring import _native
 from daqring.errors import DriverError, RecordingError, SamplesLostWarning, TaskError
@@ -49,6 +50,8 @@ RING_BYTES = (32 << 20, 256 << 20)
 RING_SLOTS = (4, 256)
 #: Longest that a read may wait in the driver; its samples are there when it begins.
 READ_TIMEOUT = 2.0
+#: Between two readings of the device's and the host's clocks that go into the log.
+_CLOCK_PERIOD_NS = 10_000_000_000
 
 _OVERWRITE, _OVERFLOW, _FOREIGN, _UNKNOWN = 1, 2, 4, 255
 
@@ -173,6 +176,8 @@ class Recorder:
         self._workers = workers
         self._properties = dict(properties or {})
         self._log = log or LogOptions()
+        self._results: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._next_clock = 0
 
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -327,6 +332,74 @@ class Recorder:
             "driver_fill": self._backlog_now / max(self._buffer.used, 1),
         }
 
+    # -- adding to it -------------------------------------------------------------------------
+
+    def annotate(self, text: str) -> None:
+        """Notes an event, such as ``"valve opened"``, with the time of the call. From any thread.
+
+        ``daqring.open(path).events`` and ``daqring info`` tell it.
+
+        Raises:
+            RuntimeError: The recorder is not running.
+        """
+        self._running().annotate(str(text), time.time_ns())
+
+    def write(
+        self,
+        name: str,
+        values: npt.ArrayLike,
+        *,
+        t0: float | np.datetime64 | datetime.datetime,
+        dt: float,
+        unit: str = "",
+        channels: Sequence[str] = ("value",),
+    ) -> None:
+        """Writes results of your own processing into the log, as a group `name`. From any thread.
+
+        Further calls append; the group's type, channels and times are those of the first call.
+
+        Args:
+            name: The group; not that of the task.
+            values: One-dimensional (samples), or channels x samples; any real numeric dtype.
+            t0: Time of the first value: seconds since 1970 (UTC), or a date and time.
+            dt: Seconds between two values.
+            unit: Unit of the values.
+            channels: Names of the channels, one for each row of `values`.
+
+        Raises:
+            ValueError: The arguments do not fit together, or not to the first call.
+            RuntimeError: The recorder is not running.
+        """
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise ValueError(f"values must be real numbers, not {array.dtype}")
+        array = np.ascontiguousarray(np.atleast_2d(array), array.dtype.newbyteorder("<"))
+        if array.ndim != 2 or array.shape[0] != len(channels) or not array.shape[1]:
+            raise ValueError(
+                f"values of the shape {array.shape} do not fit {len(channels)} channels x 1 or more samples"
+            )
+        if not name or name in (self._source.name, "daqring"):
+            raise ValueError(f"results cannot be written as group {name!r}; choose another name")
+        kind = (array.dtype.name, tuple(channels))
+        if self._results.setdefault(name, kind) != kind:
+            raise ValueError(f"group {name!r} was begun with other channels or another dtype")
+        group = {
+            "name": name,
+            "dt": _positive("dt", dt),
+            "properties": {},
+            "channels": [
+                {"name": channel, "dtype": array.dtype.name, "unit": unit, "scale": None, "properties": {}}
+                for channel in channels
+            ],
+        }
+        self._running().write_values(group, _unix_ns(t0), array.shape[1], array.tobytes())
+
+    def _running(self) -> _native.Recording:
+        self._check_process()
+        if self._native is None or self._report is not None:
+            raise RuntimeError("the recorder is not running")
+        return self._native
+
     # -- the reading thread -------------------------------------------------------------------
 
     _backlog_now = 0
@@ -455,7 +528,13 @@ class Recorder:
             self._gaps.append(self._final_gap)
 
     def _watch_backlog(self) -> None:
-        self._backlog_now = self._source.backlog() or 0
+        backlog = self._source.backlog()
+        self._backlog_now = backlog or 0
+        monotonic = time.monotonic_ns()
+        if backlog is not None and self._native is not None and monotonic >= self._next_clock:
+            # The driver's count and the clocks, read one right after the other.
+            self._next_clock = monotonic + _CLOCK_PERIOD_NS
+            self._native.note_clock(0, self._position + backlog, monotonic, time.time_ns())
         self._backlog = max(self._backlog, self._backlog_now)
 
     # -- the end ------------------------------------------------------------------------------
@@ -602,6 +681,14 @@ class Recorder:
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
             raise RuntimeError("a Recorder does not survive a fork; make it in the process that uses it")
+
+
+def _unix_ns(moment: float | np.datetime64 | datetime.datetime) -> int:
+    if isinstance(moment, datetime.datetime):
+        return round(moment.timestamp() * 1e6) * 1000
+    if isinstance(moment, np.datetime64):
+        return int(moment.astype("datetime64[ns]").astype(np.int64))
+    return round(float(moment) * 1e9)
 
 
 def _positive(name: str, value: float) -> float:

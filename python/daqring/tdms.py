@@ -79,6 +79,21 @@ class Log:
             for stream, first, count, cause in self._native.gaps
         )
 
+    @property
+    def events(self) -> tuple[tuple[np.datetime64, str], ...]:
+        """What was noted while recording (:meth:`Recorder.annotate`): UTC time and text."""
+        return tuple((np.datetime64(time, "ns"), text) for time, text in self._native.events())
+
+    @property
+    def clock_pairs(self) -> npt.NDArray[Any]:
+        """Readings of the clocks that belong together, a structured array.
+
+        Fields: ``stream`` (its number), ``sample`` (uint64, index in the stream), ``monotonic_ns`` and
+        ``utc_ns`` (int64, the host's clocks). Empty where the recording was too short to have any.
+        """
+        fields = np.dtype([("stream", "u4"), ("sample", "u8"), ("monotonic_ns", "i8"), ("utc_ns", "i8")])
+        return np.array(self._native.clock_pairs(), fields)
+
     def __getitem__(self, name: str) -> LogChannel:
         """The channel of this name: ``"group/channel"``, or the channel alone where it is unique.
 
@@ -128,6 +143,7 @@ class Log:
                 for group in self.groups.values()
                 if not group.housekeeping
             ],
+            "events": [{"time": str(time), "text": text} for time, text in self.events],
             "gaps": [{"stream": stream, **dataclasses.asdict(gap)} for stream, gap in self.gaps],
         }
 
@@ -150,6 +166,7 @@ class Log:
                     + start
                 )
         gaps = self.gaps
+        lines += [f"event at {time} UTC: {text}" for time, text in self.events]
         lines += [f"gap in {stream}: {gap}" for stream, gap in gaps]
         if not gaps:
             lines.append("no gaps recorded")

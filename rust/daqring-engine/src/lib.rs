@@ -20,6 +20,6 @@ mod worker;
 
 pub use error::EngineError;
 pub use recording::{Recording, RecordingOptions, RecordingSummary, StreamOptions};
-pub use sink::{LogSink, NullSink, Sink, SinkSummary};
+pub use sink::{LogSink, Note, Notes, NullSink, Sink, SinkSummary};
 pub use stage::{Checksum, Stage, StageError, StageOutput};
 pub use stats::{RecordingStats, StreamStats};

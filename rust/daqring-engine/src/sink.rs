@@ -1,7 +1,11 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use daqring_log::{Block, Gap, LogError, LogSummary, LogWriter, Properties, SyncNeed};
+use daqring_log::{
+    Block, ClockPair, Gap, GroupSpec, LogError, LogSummary, LogWriter, Properties, SyncNeed,
+};
 use daqring_ring::BlockHeader;
 
 use crate::recording::spawn;
@@ -49,6 +53,59 @@ pub trait Sink: Send {
 pub struct LogSink {
     log: LogWriter,
     syncer: Option<JoinHandle<()>>,
+    notes: Notes,
+    /// Groups that notes have made, by name: index, next sample, next block.
+    added: HashMap<String, (usize, u64, u64)>,
+}
+
+/// Something for the log besides blocks.
+#[derive(Debug, Clone)]
+pub enum Note {
+    /// An event, with its host time in Unix nanoseconds.
+    Event {
+        /// In words.
+        text: String,
+        /// When.
+        host_time_ns: i64,
+    },
+    /// Readings of the clocks that belong together.
+    Clock {
+        /// Whose samples.
+        stream: usize,
+        /// The readings.
+        pair: ClockPair,
+    },
+    /// Values of a group of their own, computed while recording.
+    Values {
+        /// The group, as it is made by the first values of its name.
+        group: GroupSpec,
+        /// Time of the first value of the group, Unix nanoseconds.
+        start_ns: i64,
+        /// One run per channel.
+        data: Vec<u8>,
+        /// Values in each run.
+        samples: u64,
+    },
+}
+
+/// Takes notes for a log from any thread. They are written with the next block, or at the end.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Arc<Mutex<Vec<Note>>>);
+
+impl Notes {
+    /// Adds a note.
+    pub fn add(&self, note: Note) {
+        self.lock().push(note);
+    }
+
+    fn take(&self) -> Vec<Note> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Note>> {
+        // A push or a swap leaves nothing half-done behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl LogSink {
@@ -71,7 +128,73 @@ impl LogSink {
                 }
             })?);
         }
-        Ok(LogSink { log, syncer })
+        Ok(LogSink {
+            log,
+            syncer,
+            notes: Notes::default(),
+            added: HashMap::new(),
+        })
+    }
+
+    /// Where notes for this log are taken.
+    pub fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    fn write_notes(&mut self) -> Result<(), LogError> {
+        for note in self.notes.take() {
+            match note {
+                Note::Event { text, host_time_ns } => self.log.annotate(&text, host_time_ns)?,
+                Note::Clock { stream, pair } => self.log.note_clock(stream, pair)?,
+                Note::Values {
+                    group,
+                    start_ns,
+                    data,
+                    samples,
+                } => match self.write_values(group, start_ns, &data, samples) {
+                    // Values that do not fit must not cost the recording; the file tells of them.
+                    Err(LogError::Spec(what) | LogError::Block(what)) => {
+                        let text = format!("values were not written: {what}");
+                        self.log.annotate(&text, start_ns)?;
+                    }
+                    other => other?,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn write_values(
+        &mut self,
+        group: GroupSpec,
+        start_ns: i64,
+        data: &[u8],
+        samples: u64,
+    ) -> Result<(), LogError> {
+        let name = group.name.clone();
+        let (index, first_sample, seq) = match self.added.get(&name) {
+            Some(place) => *place,
+            None => {
+                let index = self.log.add_group(group)?;
+                self.log.set_start_time(index, start_ns);
+                (index, 0, 0)
+            }
+        };
+        self.added.insert(name.clone(), (index, first_sample, seq));
+        self.log.write_block(&Block {
+            group: index,
+            seq,
+            first_sample,
+            samples,
+            lost_before: 0,
+            gap: 0,
+            host_time_ns: start_ns,
+            crc32c: None,
+            data,
+        })?;
+        self.added
+            .insert(name, (index, first_sample + samples, seq + 1));
+        Ok(())
     }
 }
 
@@ -87,6 +210,7 @@ impl Sink for LogSink {
         output: &StageOutput,
         data: &[u8],
     ) -> Result<(), LogError> {
+        self.write_notes()?;
         self.log.write_block(&Block {
             group: stream,
             seq: header.seq,
@@ -105,7 +229,9 @@ impl Sink for LogSink {
     }
 
     fn finish(mut self: Box<Self>, properties: Properties) -> Result<SinkSummary, LogError> {
-        let finished = self.log.finish(properties);
+        let finished = self
+            .write_notes()
+            .and_then(|()| self.log.finish(properties));
         let syncer = self.syncer.take();
         // Closes the sync handle, also after a failure.
         drop(self);

@@ -299,6 +299,20 @@ impl LogFile {
             .collect()
     }
 
+    /// Events noted while recording: Unix nanoseconds, text.
+    fn events(&self) -> PyResult<Vec<(i64, String)>> {
+        self.0.events().map_err(log_error)
+    }
+
+    /// Clock readings that belong together: stream, sample, monotonic and Unix nanoseconds.
+    fn clock_pairs(&self) -> PyResult<Vec<(u32, u64, i64, i64)>> {
+        let pairs = self.0.clock_pairs().map_err(log_error)?;
+        Ok(pairs
+            .into_iter()
+            .map(|(stream, pair)| (stream, pair.sample, pair.monotonic_ns, pair.utc_ns))
+            .collect())
+    }
+
     /// Fills `out` (bytes) with stored values from number `start` on.
     fn read_raw(
         &self,

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use daqring_engine::{
-    Checksum, EngineError, LogSink, NullSink, RecordingOptions, RecordingStats, Sink, Stage,
-    StreamOptions, StreamStats,
+    Checksum, EngineError, LogSink, Note, Notes, NullSink, RecordingOptions, RecordingStats, Sink,
+    Stage, StreamOptions, StreamStats,
 };
-use daqring_log::{Gap, GapCause, LogOptions, LogWriter};
+use daqring_log::{ClockPair, Gap, GapCause, LogOptions, LogWriter};
 use daqring_ring::WaitStrategy;
 use daqring_ring::slots::{SlotOptions, SlotProducer};
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
@@ -35,6 +35,7 @@ pub(crate) struct Recording {
     running: Mutex<Option<daqring_engine::Recording>>,
     producers: Vec<Mutex<Option<SlotProducer>>>,
     outstanding: Mutex<Vec<Reserved>>,
+    notes: Notes,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,6 +86,7 @@ impl Recording {
                 });
                 groups.push(stream.group.into_spec()?);
             }
+            let mut notes = Notes::default();
             let sink: Box<dyn Sink> = match path {
                 None => Box::new(NullSink),
                 Some(path) => {
@@ -96,7 +98,9 @@ impl Recording {
                     log_options.overwrite = overwrite;
                     log_options.root_properties = root_properties;
                     let log = LogWriter::create(&path, log_options, groups).map_err(log_error)?;
-                    Box::new(LogSink::new(log).map_err(engine_error)?)
+                    let sink = LogSink::new(log).map_err(engine_error)?;
+                    notes = sink.notes();
+                    Box::new(sink)
                 }
             };
             let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
@@ -118,8 +122,41 @@ impl Recording {
                     .map(|producer| Mutex::new(Some(producer)))
                     .collect(),
                 outstanding: Mutex::new(Vec::new()),
+                notes,
             })
         })
+    }
+
+    /// Notes an event; it is written with the next block.
+    fn annotate(&self, text: String, host_time_ns: i64) {
+        self.notes.add(Note::Event { text, host_time_ns });
+    }
+
+    /// Notes that a sample and readings of the host's clocks belong together.
+    fn note_clock(&self, stream: usize, sample: u64, monotonic_ns: i64, utc_ns: i64) {
+        let pair = ClockPair {
+            sample,
+            monotonic_ns,
+            utc_ns,
+        };
+        self.notes.add(Note::Clock { stream, pair });
+    }
+
+    /// Adds values to a group of their own: `data` has one run of `samples` values per channel.
+    fn write_values(
+        &self,
+        group: GroupArgument,
+        start_ns: i64,
+        samples: u64,
+        data: Vec<u8>,
+    ) -> PyResult<()> {
+        self.notes.add(Note::Values {
+            group: group.into_spec()?,
+            start_ns,
+            data,
+            samples,
+        });
+        Ok(())
     }
 
     /// Waits up to `timeout` seconds for an empty slot. `None`: none came free in time, or the
