@@ -57,11 +57,19 @@ def through(producers: int, consumers: int) -> Callable[[Ends, int], float]:
     def run(ends: Ends, count: int) -> float:
         each = count // producers
         totals = []
+        still_putting = [producers]
+        lock = threading.Lock()
 
         def produce() -> None:
             put = ends.put
             for number in range(each):
                 put(number)
+            with lock:
+                still_putting[0] -= 1
+                last = still_putting[0] == 0
+            if last:
+                for _ in range(consumers):
+                    put(None)
 
         def consume() -> None:
             get, total, seen = ends.get, 0, 0
@@ -73,13 +81,7 @@ def through(producers: int, consumers: int) -> Callable[[Ends, int], float]:
         makers = [threading.Thread(target=produce) for _ in range(producers)]
         takers = [threading.Thread(target=consume) for _ in range(consumers)]
 
-        def end() -> None:
-            for maker in makers:
-                maker.join()
-            for _ in takers:
-                ends.put(None)
-
-        seconds = run_threads([*makers, *takers, threading.Thread(target=end)])
+        seconds = run_threads([*makers, *takers])
         assert sum(seen for _, seen in totals) == each * producers
         assert sum(total for total, _ in totals) == producers * each * (each - 1) // 2
         return seconds * count / max(1, each * producers)

@@ -166,7 +166,10 @@ pub(super) fn wait(py: Python<'_>, waiter: &Waiter, deadline: Option<Instant>, m
         if !spun {
             park(waiter, deadline, main);
         }
-        let patience = Duration::from_nanos(PATIENCE_NS.load(Ordering::Relaxed));
+        let patience = match spare_cores() {
+            0 => Duration::ZERO,
+            _ => Duration::from_nanos(PATIENCE_NS.load(Ordering::Relaxed)),
+        };
         let seen = DETACHED.load(Ordering::Acquire);
         let start = Instant::now();
         let mut now = start;
@@ -175,6 +178,9 @@ pub(super) fn wait(py: Python<'_>, waiter: &Waiter, deadline: Option<Instant>, m
             if DETACHED.load(Ordering::Acquire) != seen {
                 hinted = true;
                 break;
+            }
+            if now - start > SPIN_WITHOUT_YIELD {
+                std::thread::yield_now();
             }
             std::hint::spin_loop();
             now = Instant::now();
