@@ -16,13 +16,18 @@ __all__ = [
     "clock",
     "configure",
     "devices",
+    "fault",
+    "hold_triggers",
     "ledger",
     "ledgers",
     "pattern",
+    "plug",
     "products",
     "reset",
     "signal",
     "step",
+    "trigger",
+    "unplug",
 ]
 
 Devices = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[str]
@@ -183,6 +188,54 @@ def pattern(channel: int, first: int, count: int) -> npt.NDArray[np.int16]:
         _native.sim_pattern(channel, first, count), dtype=np.int16
     ).copy()
     return codes
+
+
+def fault(device: str, kind: str, *, after: int = 0, seconds: float = 0.0) -> None:
+    """Makes something go wrong with a device, once: in the run under way on it, or in the next one.
+
+    Args:
+        device: the device's name.
+        kind: ``"slow_bus"``: its memory overflows and the run ends with -200361. ``"unplugged"``:
+            the run ends with -201003. ``"reset"``: it ends with -88709. ``"clock_lost"``: the sample
+            clock pauses for ``seconds`` (``math.inf``: for ever). ``"reader_stall"``: the next read
+            waits ``seconds`` before it begins, so that a small buffer overflows. ``"short_read"``: a
+            read ends with -200284 and half of its samples. ``"late_start"``: the sample clock begins
+            ``seconds`` after the start.
+        after: from which sample per channel on; for a run under way, not before what it has acquired.
+        seconds: how long, in simulated time.
+
+    Raises:
+        ValueError: where the device or the kind does not exist, or the duration is negative.
+    """
+    _native.sim_fault(device, kind, int(after), float(seconds))
+
+
+def unplug(device: str) -> None:
+    """Unplugs a device: what runs on it ends with -201003, and no task on it can start."""
+    _native.sim_plug(device, False)
+
+
+def plug(device: str) -> None:
+    """Plugs a device in again."""
+    _native.sim_plug(device, True)
+
+
+def hold_triggers(hold: bool = True) -> None:
+    """Holds triggers back until :func:`trigger` sends them, for tasks that start from now on.
+
+    Otherwise a start trigger comes at the start, a retriggerable one again at the end of each
+    record, and a reference trigger as soon as the samples before it are there.
+    """
+    _native.sim_hold_triggers(hold)
+
+
+def trigger(source: str | None = None) -> int:
+    """Sends a trigger from a terminal or channel (None: wherever each task expects it from).
+
+    Returns:
+        The number of running tasks that have a trigger from there.
+    """
+    return _native.sim_trigger(source)
 
 
 def ledgers() -> list[Ledger]:

@@ -1,6 +1,6 @@
 //! The simulated driver's control functions, as `daqring.sim` calls them.
 
-use nidaqmx_sim::control::{self, ClockMode, ConfigError, Signal};
+use nidaqmx_sim::control::{self, ClockMode, ConfigError, Fault, FaultKind, Signal};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -119,6 +119,57 @@ fn sim_ledgers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
         .collect()
 }
 
+/// Makes something go wrong with a device, once.
+#[pyfunction]
+fn sim_fault(py: Python<'_>, device: &str, kind: &str, after: u64, seconds: f64) -> PyResult<()> {
+    let kind = match kind {
+        "slow_bus" => FaultKind::SlowBus,
+        "unplugged" => FaultKind::Unplugged,
+        "reset" => FaultKind::Reset,
+        "clock_lost" => FaultKind::ClockLost,
+        "reader_stall" => FaultKind::ReaderStall,
+        "short_read" => FaultKind::ShortRead,
+        "late_start" => FaultKind::LateStart,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "There is no fault {other:?}: choose \"slow_bus\", \"unplugged\", \"reset\", \
+                 \"clock_lost\", \"reader_stall\", \"short_read\" or \"late_start\"."
+            )));
+        }
+    };
+    py.detach(|| {
+        control::fault(
+            device,
+            &Fault {
+                kind,
+                after,
+                seconds,
+            },
+        )
+    })
+    .map_err(refused)
+}
+
+/// Unplugs a device or plugs it in again.
+#[pyfunction]
+fn sim_plug(py: Python<'_>, device: &str, plugged: bool) -> PyResult<()> {
+    py.detach(|| control::plug(device, plugged))
+        .map_err(refused)
+}
+
+/// Holds triggers back or lets them come by themselves.
+#[pyfunction]
+fn sim_hold_triggers(hold: bool) {
+    control::hold_triggers(hold);
+}
+
+/// Sends a trigger; gives the number of tasks that have one from this source.
+#[pyfunction]
+#[pyo3(signature = (source=None))]
+fn sim_trigger(py: Python<'_>, source: Option<&str>) -> usize {
+    py.detach(|| control::trigger(source))
+}
+
 /// The checkable pattern of a channel as the bytes of int16 numbers.
 #[pyfunction]
 fn sim_pattern(
@@ -151,6 +202,10 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sim_step, module)?)?;
     module.add_function(wrap_pyfunction!(sim_set_signal, module)?)?;
     module.add_function(wrap_pyfunction!(sim_ledgers, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_fault, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_plug, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_hold_triggers, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_trigger, module)?)?;
     module.add_function(wrap_pyfunction!(sim_pattern, module)?)?;
     Ok(())
 }

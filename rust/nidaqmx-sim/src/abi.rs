@@ -13,6 +13,7 @@ use crate::attribute::{
 use crate::device;
 use crate::driver::driver;
 use crate::error::{self, Error, Result, code};
+use crate::event::Callback;
 use crate::read::{self, Fill, Outcome, Sample};
 use crate::task::Task;
 
@@ -169,6 +170,33 @@ unsafe fn read_scalar<T: Sample>(handle: Handle, timeout: f64, value: *mut T) ->
     }
     // SAFETY: a null count is allowed.
     done(unsafe { conclude(&task, outcome, std::ptr::null_mut()) })
+}
+
+/// A callback, or none where the function is null.
+fn callback(function: *const c_void, data: *mut c_void) -> Option<Callback> {
+    (!function.is_null()).then_some(Callback {
+        function: function as usize,
+        data: data as usize,
+    })
+}
+
+/// Callbacks on the thread that registered them are a matter of LabWindows message loops.
+fn check_options(options: u32) -> Result<()> {
+    if options == 0 {
+        Ok(())
+    } else {
+        Err(Error::new(code::INVALID_ATTRIBUTE_VALUE)
+            .with("Parameter", "options")
+            .with("Requested Value", options))
+    }
+}
+
+/// The devices of a list have to exist.
+fn check_devices(list: &str) -> Result<()> {
+    for name in crate::names::expand(list)? {
+        driver().device(&name)?;
+    }
+    Ok(())
 }
 
 macro_rules! export {
@@ -373,6 +401,185 @@ export! {
     /// Resets a timing attribute.
     fn DAQmxResetTimingAttribute(task: Handle, id: i32) {
         done(with_task(task, |task| task.set_timing(|timing| timing.reset(id))))
+    }
+
+    /// A timing attribute, for the devices of a list. All devices of a task share their timing.
+    fn DAQmxGetTimingAttributeEx(
+        task: Handle,
+        devices: *const c_char,
+        id: i32,
+        value: *mut c_void,
+        size: u32,
+    ) {
+        check_devices(&load_text(devices))?;
+        store(&with_task(task, |task| task.get_timing(id))?, value, size)
+    }
+
+    /// Sets a timing attribute, for the devices of a list. The fourth argument is variadic in C.
+    fn DAQmxSetTimingAttributeEx(
+        task: Handle,
+        devices: *const c_char,
+        id: i32,
+        integer: usize,
+        count: u32,
+        float: f64,
+    ) {
+        check_devices(&load_text(devices))?;
+        done(with_task(task, |task| {
+            let row = attribute::writable(Object::Timing, id)?;
+            let value = given(row.kind, integer, count, float)?;
+            task.set_timing(|timing| timing.set(id, value))
+        }))
+    }
+
+    /// Resets a timing attribute, for the devices of a list.
+    fn DAQmxResetTimingAttributeEx(task: Handle, devices: *const c_char, id: i32) {
+        check_devices(&load_text(devices))?;
+        done(with_task(task, |task| task.set_timing(|timing| timing.reset(id))))
+    }
+
+    // ---- triggers ----
+
+    /// Starts with an edge at a terminal.
+    fn DAQmxCfgDigEdgeStartTrig(task: Handle, source: *const c_char, edge: i32) {
+        let source = load_text(source);
+        done(with_task(task, |task| task.set_trigger(|all| all.start_digital(&source, edge))))
+    }
+
+    /// Starts when a signal crosses a level.
+    fn DAQmxCfgAnlgEdgeStartTrig(task: Handle, source: *const c_char, slope: i32, level: f64) {
+        let source = load_text(source);
+        done(with_task(task, |task| {
+            task.set_trigger(|all| all.start_analog(&source, slope, level))
+        }))
+    }
+
+    /// Starts when a signal enters or leaves a window.
+    fn DAQmxCfgAnlgWindowStartTrig(
+        task: Handle,
+        source: *const c_char,
+        when: i32,
+        top: f64,
+        bottom: f64,
+    ) {
+        let source = load_text(source);
+        done(with_task(task, |task| {
+            task.set_trigger(|all| all.start_window(&source, when, top, bottom))
+        }))
+    }
+
+    /// Ends so many samples after an edge at a terminal.
+    fn DAQmxCfgDigEdgeRefTrig(task: Handle, source: *const c_char, edge: i32, before: u32) {
+        let source = load_text(source);
+        done(with_task(task, |task| {
+            task.set_trigger(|all| all.reference_digital(&source, edge, before))
+        }))
+    }
+
+    /// Ends so many samples after a signal crosses a level.
+    fn DAQmxCfgAnlgEdgeRefTrig(
+        task: Handle,
+        source: *const c_char,
+        slope: i32,
+        level: f64,
+        before: u32,
+    ) {
+        let source = load_text(source);
+        done(with_task(task, |task| {
+            task.set_trigger(|all| all.reference_analog(&source, slope, level, before))
+        }))
+    }
+
+    /// Ends so many samples after a signal enters or leaves a window.
+    fn DAQmxCfgAnlgWindowRefTrig(
+        task: Handle,
+        source: *const c_char,
+        when: i32,
+        top: f64,
+        bottom: f64,
+        before: u32,
+    ) {
+        let source = load_text(source);
+        done(with_task(task, |task| {
+            task.set_trigger(|all| all.reference_window(&source, when, top, bottom, before))
+        }))
+    }
+
+    /// Starts without a trigger.
+    fn DAQmxDisableStartTrig(task: Handle) {
+        done(with_task(task, |task| {
+            task.set_trigger(|all| {
+                all.disable_start();
+                Ok(())
+            })
+        }))
+    }
+
+    /// Ends without a trigger.
+    fn DAQmxDisableRefTrig(task: Handle) {
+        done(with_task(task, |task| {
+            task.set_trigger(|all| {
+                all.disable_reference();
+                Ok(())
+            })
+        }))
+    }
+
+    /// A trigger attribute.
+    fn DAQmxGetTrigAttribute(task: Handle, id: i32, value: *mut c_void, size: u32) {
+        store(&with_task(task, |task| task.get_trigger(id))?, value, size)
+    }
+
+    /// Sets a trigger attribute. The third argument is variadic in C.
+    fn DAQmxSetTrigAttribute(task: Handle, id: i32, integer: usize, count: u32, float: f64) {
+        done(with_task(task, |task| {
+            let row = attribute::writable(Object::Trigger, id)?;
+            let value = given(row.kind, integer, count, float)?;
+            task.set_trigger(|all| all.set(id, value))
+        }))
+    }
+
+    /// Resets a trigger attribute.
+    fn DAQmxResetTrigAttribute(task: Handle, id: i32) {
+        done(with_task(task, |task| task.set_trigger(|all| all.reset(id))))
+    }
+
+    // ---- events ----
+
+    /// Calls the program after every so many samples; a null function unregisters.
+    fn DAQmxRegisterEveryNSamplesEvent(
+        task: Handle,
+        kind: i32,
+        samples: u32,
+        options: u32,
+        function: *const c_void,
+        data: *mut c_void,
+    ) {
+        check_options(options)?;
+        done(with_task(task, |task| task.on_every(kind, samples, callback(function, data))))
+    }
+
+    /// Calls the program when the task is done; a null function unregisters.
+    fn DAQmxRegisterDoneEvent(
+        task: Handle,
+        options: u32,
+        function: *const c_void,
+        data: *mut c_void,
+    ) {
+        check_options(options)?;
+        done(with_task(task, |task| task.on_done(callback(function, data))))
+    }
+
+    /// Calls the program at a signal; a null function unregisters.
+    fn DAQmxRegisterSignalEvent(
+        task: Handle,
+        signal: i32,
+        options: u32,
+        function: *const c_void,
+        data: *mut c_void,
+    ) {
+        check_options(options)?;
+        done(with_task(task, |task| task.on_signal(signal, callback(function, data))))
     }
 
     // ---- buffer ----

@@ -8,6 +8,7 @@ use crate::driver::{self, driver};
 use crate::product::PRODUCTS;
 
 pub use crate::clock::ClockMode;
+pub use crate::fault::{Fault, FaultKind};
 pub use crate::run::Ledger;
 pub use crate::signal::{PATTERN_BLOCK, SINE_PERIOD, Signal, fill_pattern, salt};
 
@@ -87,6 +88,7 @@ pub fn reset() {
     driver.set_clock(ClockMode::Real { speed: 1.0 });
     driver.reset_signals();
     driver.forget_scales();
+    driver.forget_faults();
     driver.forget_archive();
 }
 
@@ -182,4 +184,69 @@ pub fn ledger(task: &str) -> Option<Ledger> {
         .into_iter()
         .rev()
         .find(|ledger| ledger.task == task)
+}
+
+/// Makes something go wrong with a device, once: in the runs under way on it, or in the next one.
+///
+/// # Errors
+/// Where there is no such device, or the duration is negative or not a number.
+pub fn fault(device: &str, fault: &Fault) -> Result<(), ConfigError> {
+    let device = known_device(device)?;
+    if fault.seconds.is_nan() || fault.seconds < 0.0 {
+        return Err(ConfigError(format!(
+            "A fault has to last zero seconds or more, not {}.",
+            fault.seconds
+        )));
+    }
+    let tasks = driver().tasks();
+    let mut given = false;
+    for task in tasks.iter().filter(|task| task.uses(&device)) {
+        given |= task.fault(fault);
+    }
+    if !given {
+        driver().add_fault(&device, fault.clone());
+    }
+    Ok(())
+}
+
+/// Unplugs a device (what runs on it ends with -201003, and nothing can start) or plugs it in again.
+///
+/// # Errors
+/// Where there is no such device.
+pub fn plug(device: &str, plugged: bool) -> Result<(), ConfigError> {
+    let device = known_device(device)?;
+    driver().set_plugged(&device, plugged);
+    if !plugged {
+        let fault = Fault {
+            kind: FaultKind::Unplugged,
+            after: 0,
+            seconds: 0.0,
+        };
+        for task in driver().tasks().iter().filter(|task| task.uses(&device)) {
+            task.fault(&fault);
+        }
+    }
+    Ok(())
+}
+
+fn known_device(device: &str) -> Result<String, ConfigError> {
+    driver()
+        .device(device)
+        .map(|device| device.name.clone())
+        .map_err(|_| ConfigError(format!("{device:?} is not a device of the simulator.")))
+}
+
+/// Holds triggers back, or lets them come by themselves again, for tasks that start from now on.
+pub fn hold_triggers(hold: bool) {
+    driver().hold_triggers(hold);
+}
+
+/// Sends a trigger from a terminal (or from wherever each task expects it); gives the number of
+/// tasks that have a trigger from there.
+pub fn trigger(source: Option<&str>) -> usize {
+    driver()
+        .tasks()
+        .iter()
+        .filter(|task| task.triggered(source))
+        .count()
 }

@@ -1,12 +1,14 @@
 //! The driver's own state: devices, tasks, who holds which engine, the clock and the signals.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use crate::attribute::{self, Object, Value};
 use crate::clock::{Clock, ClockMode};
 use crate::device::{Device, Physical};
 use crate::error::{Error, Result, code};
+use crate::fault::Fault;
 use crate::names;
 use crate::product;
 use crate::run::Ledger;
@@ -48,6 +50,9 @@ pub(crate) struct Driver {
     clock: RwLock<Arc<Clock>>,
     signals: RwLock<Arc<Signals>>,
     scales: RwLock<BTreeMap<String, Scale>>,
+    faults: Mutex<Vec<(String, Fault)>>,
+    unplugged: Mutex<Vec<String>>,
+    hold_triggers: AtomicBool,
     archive: Mutex<Vec<Ledger>>,
     counters: Mutex<Counters>,
     last_channel: Mutex<String>,
@@ -87,6 +92,9 @@ pub(crate) fn driver() -> &'static Driver {
             version: 0,
         })),
         scales: RwLock::default(),
+        faults: Mutex::default(),
+        unplugged: Mutex::default(),
+        hold_triggers: AtomicBool::new(false),
         archive: Mutex::default(),
         counters: Mutex::default(),
         last_channel: Mutex::default(),
@@ -278,6 +286,56 @@ impl Driver {
             by_name: HashMap::new(),
             version,
         });
+    }
+
+    // ---- faults and triggers ----
+
+    pub(crate) fn add_fault(&self, device: &str, fault: Fault) {
+        lock(&self.faults).push((device.to_ascii_lowercase(), fault));
+    }
+
+    /// The faults that wait for these devices; each happens once.
+    pub(crate) fn take_faults(&self, devices: &[Arc<Device>]) -> Vec<Fault> {
+        let mut taken = Vec::new();
+        lock(&self.faults).retain(|(device, fault)| {
+            let mine = devices
+                .iter()
+                .any(|one| one.name.eq_ignore_ascii_case(device));
+            if mine {
+                taken.push(fault.clone());
+            }
+            !mine
+        });
+        taken
+    }
+
+    pub(crate) fn set_plugged(&self, device: &str, plugged: bool) {
+        let mut unplugged = lock(&self.unplugged);
+        unplugged.retain(|known| !known.eq_ignore_ascii_case(device));
+        if !plugged {
+            unplugged.push(device.to_owned());
+        }
+    }
+
+    pub(crate) fn is_unplugged(&self, device: &str) -> bool {
+        lock(&self.unplugged)
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(device))
+    }
+
+    pub(crate) fn forget_faults(&self) {
+        lock(&self.faults).clear();
+        lock(&self.unplugged).clear();
+        self.hold_triggers(false);
+    }
+
+    pub(crate) fn hold_triggers(&self, hold: bool) {
+        // Relaxed: a flag of its own, set before the tasks that it concerns start.
+        self.hold_triggers.store(hold, Ordering::Relaxed);
+    }
+
+    pub(crate) fn triggers_held(&self) -> bool {
+        self.hold_triggers.load(Ordering::Relaxed)
     }
 
     // ---- custom scales ----

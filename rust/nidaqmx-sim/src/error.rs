@@ -118,7 +118,6 @@ impl Error {
         }
     }
 
-    #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) fn code(&self) -> i32 {
         self.code
     }

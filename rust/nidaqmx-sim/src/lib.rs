@@ -12,6 +12,7 @@
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
 //! | `sensor`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
+//! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
 //! | `product`, `device` | product types and devices |
 //! | `attribute`, `attribute_table`, `names`, `error` | the C interface's attributes, lists and errors |
 //!
@@ -31,6 +32,8 @@ mod create;
 mod device;
 mod driver;
 mod error;
+mod event;
+mod fault;
 mod names;
 mod plan;
 mod product;
@@ -43,3 +46,4 @@ mod signal;
 mod task;
 mod thermocouple;
 mod timing;
+mod trigger;

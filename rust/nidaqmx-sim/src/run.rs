@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, Rate};
 use crate::error::Error;
+use crate::fault::{Fault, FaultKind};
 use crate::plan::Plan;
 
 /// What the acquisition does when the buffer is full of unread samples.
@@ -112,6 +113,19 @@ pub(crate) struct Ended {
     pub(crate) error: Option<Error>,
 }
 
+/// What triggers do in a run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trigger {
+    /// The first sample after the reference trigger; `None` while it has not come.
+    pub(crate) reference: Option<u64>,
+    /// Samples wanted before the reference trigger, where there is one.
+    pub(crate) before: Option<u64>,
+    /// Samples of each record, where every trigger that a test sends starts another one.
+    pub(crate) record: Option<u64>,
+    /// When each of them came.
+    pub(crate) times: Vec<u64>,
+}
+
 /// One run of a task.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -127,6 +141,9 @@ pub(crate) struct Run {
     pub(crate) claimed: Option<u64>,
     /// How far an unthrottled run has been moved.
     granted: u64,
+    /// What will go wrong in this run.
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) trigger: Trigger,
     pub(crate) ended: Option<Ended>,
     delivered: Delivered,
     pub(crate) reads: u64,
@@ -150,6 +167,8 @@ impl Run {
             position: 0,
             claimed: None,
             granted: 0,
+            faults: Vec::new(),
+            trigger: Trigger::default(),
             ended: None,
             delivered: Delivered::default(),
             reads: 0,
@@ -161,28 +180,119 @@ impl Run {
         self.plan.rate
     }
 
+    /// The samples that the clock has given, whatever became of them.
+    fn clocked(&mut self, began: u64) -> u64 {
+        let buffer = self.plan.buffer;
+        let Some(rate) = self.rate() else {
+            // On demand: a sample is taken when a read asks for it.
+            return self.granted;
+        };
+        if let Some(record) = self.trigger.record {
+            let now = self.clock.now();
+            return self
+                .trigger
+                .times
+                .iter()
+                .map(|time| rate.samples_in(now.saturating_sub(*time)).min(record))
+                .sum();
+        }
+        let lost = self
+            .faults
+            .iter()
+            .find(|fault| fault.kind == FaultKind::ClockLost);
+        if self.clock.unthrottled() {
+            let ahead = self
+                .position
+                .max(self.claimed.unwrap_or(0))
+                .saturating_add(buffer);
+            self.granted = self.granted.max(ahead);
+            return match lost {
+                Some(fault) if fault.nanoseconds() == u64::MAX => self.granted.min(fault.after),
+                _ => self.granted,
+            };
+        }
+        let elapsed = self.clock.now().saturating_sub(began);
+        let samples = rate.samples_in(elapsed);
+        match lost {
+            Some(fault) if samples > fault.after => {
+                let later = elapsed.saturating_sub(fault.nanoseconds());
+                rate.samples_in(later).max(fault.after)
+            }
+            _ => samples,
+        }
+    }
+
+    /// When so many samples will have been acquired; the end of time where nobody knows.
+    pub(crate) fn time_of(&self, samples: u64) -> u64 {
+        let (Some(began), Some(rate)) = (self.began, self.rate()) else {
+            return u64::MAX;
+        };
+        if self.trigger.record.is_some() {
+            // Within a record: look again soon.
+            return self.clock.now().saturating_add(1_000_000);
+        }
+        let mut time = began.saturating_add(rate.time_of(samples));
+        for fault in &self.faults {
+            if fault.kind == FaultKind::ClockLost && samples > fault.after {
+                time = time.saturating_add(fault.nanoseconds());
+            }
+        }
+        time
+    }
+
+    /// When the run will end by itself, or be complete; the end of time where nobody knows.
+    pub(crate) fn ends_at(&self) -> u64 {
+        let mut time = self.last().map_or(u64::MAX, |last| self.time_of(last));
+        for fault in self.faults.iter().filter(|fault| fault.ending().is_some()) {
+            time = time.min(self.time_of(fault.after));
+        }
+        if self.overwrite == Overwrite::Forbidden {
+            let full = self.position.max(self.claimed.unwrap_or(0)) + self.plan.buffer;
+            time = time.min(self.time_of(full + 1));
+        }
+        if self.trigger.before.is_some() && self.trigger.reference.is_none() {
+            time = time.min(self.clock.now().saturating_add(1_000_000));
+        }
+        time
+    }
+
     /// Samples per channel acquired by now. May end the run, where the buffer is full and must not
-    /// be overwritten.
+    /// be overwritten, or where a fault ends it.
     pub(crate) fn acquired(&mut self) -> u64 {
         if let Some(ended) = &self.ended {
             return ended.acquired;
         }
         let Some(began) = self.began else { return 0 };
         let buffer = self.plan.buffer;
-        let raw = match self.rate() {
-            // On demand: a sample is taken when a read asks for it.
-            None => self.granted,
-            Some(_) if self.clock.unthrottled() => {
-                let ahead = self
-                    .position
-                    .max(self.claimed.unwrap_or(0))
-                    .saturating_add(buffer);
-                self.granted = self.granted.max(ahead);
-                self.granted
-            }
-            Some(rate) => rate.samples_in(self.clock.now().saturating_sub(began)),
+        let raw = self.clocked(began);
+        if let Some(before) = self.trigger.before
+            && self.trigger.reference.is_none()
+            && !crate::driver::driver().triggers_held()
+            && raw >= before
+        {
+            self.trigger.reference = Some(before);
+        }
+        let total = match (self.trigger.before, self.trigger.reference) {
+            (None, _) => self.plan.total,
+            // Before its reference trigger the acquisition goes round in the buffer.
+            (Some(_), None) => None,
+            (Some(before), Some(reference)) => self
+                .plan
+                .total
+                .map(|total| reference + total.saturating_sub(before)),
         };
-        let acquired = self.plan.total.map_or(raw, |total| raw.min(total));
+        let acquired = total.map_or(raw, |total| raw.min(total));
+        let ending = self
+            .faults
+            .iter()
+            .find_map(|fault| (acquired >= fault.after).then_some((fault.after, fault.ending()?)));
+        if let Some((after, status)) = ending {
+            self.ended = Some(Ended {
+                acquired: after,
+                error: Some(Error::new(status)),
+            });
+            return after;
+        }
         if self.overwrite == Overwrite::Forbidden && self.plan.total.is_none() {
             let full = self
                 .position
@@ -201,6 +311,34 @@ impl Run {
         acquired
     }
 
+    /// The sample after the last one of a finite acquisition, as far as it is known.
+    pub(crate) fn last(&self) -> Option<u64> {
+        let total = self.plan.total?;
+        match (self.trigger.before, self.trigger.reference) {
+            (None, _) => Some(total),
+            (Some(_), None) => None,
+            (Some(before), Some(reference)) => Some(reference + total.saturating_sub(before)),
+        }
+    }
+
+    /// A trigger arrives: the start of the run, of a record, or its reference.
+    pub(crate) fn triggered(&mut self) {
+        let now = self.clock.now();
+        if self.trigger.record.is_some() {
+            self.trigger.times.push(now);
+            self.began.get_or_insert(now);
+        } else if self.began.is_none() {
+            self.began = Some(now);
+        } else if let Some(before) = self.trigger.before
+            && self.trigger.reference.is_none()
+        {
+            let acquired = self.acquired();
+            if acquired >= before {
+                self.trigger.reference = Some(acquired);
+            }
+        }
+    }
+
     /// Takes samples on demand.
     pub(crate) fn grant(&mut self, end: u64) {
         self.granted = self.granted.max(end);
@@ -213,7 +351,7 @@ impl Run {
     }
 
     fn oldest_of(&self, acquired: u64) -> u64 {
-        if self.rate().is_none() || self.plan.total.is_some() {
+        if self.rate().is_none() || self.plan.total.is_some() && self.trigger.before.is_none() {
             return 0;
         }
         acquired.saturating_sub(self.plan.buffer)
@@ -235,7 +373,7 @@ impl Run {
         let acquired = self.acquired();
         self.ended.is_some()
             || self.rate().is_none()
-            || self.plan.total.is_some_and(|total| acquired >= total)
+            || self.last().is_some_and(|last| acquired >= last)
     }
 
     /// Ends the run where it stands.

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::attribute::{self, Object, Value};
@@ -10,11 +11,14 @@ use crate::clock::{Clock, Rate};
 use crate::device::Device;
 use crate::driver::{driver, lock};
 use crate::error::{Error, Result, code};
+use crate::event::{Call, Callback, Events, SIGNALS};
+use crate::fault::{Fault, FaultKind};
 use crate::names;
 use crate::plan::Plan;
 use crate::product::bus;
 use crate::run::{Ledger, Overwrite, Run};
 use crate::timing::{ClockLimits, Timing, default_buffer, mode, timing_type};
+use crate::trigger::{self, Triggers};
 
 /// How far a task has been brought; later states imply earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +57,8 @@ const DO_NOT_OVERWRITE: i32 = 10159;
 #[derive(Debug, Clone)]
 struct ReadSettings {
     overwrite: Option<i32>,
-    relative_to: i32,
+    /// As set; by default the current position, or the first sample of a reference trigger's record.
+    relative_to: Option<i32>,
     offset: i32,
     all_available: bool,
     auto_start: bool,
@@ -66,7 +71,7 @@ impl Default for ReadSettings {
     fn default() -> Self {
         Self {
             overwrite: None,
-            relative_to: relative::CURRENT_READ_POSITION,
+            relative_to: None,
             offset: 0,
             all_available: false,
             auto_start: true,
@@ -91,6 +96,10 @@ struct State {
     run: Option<Run>,
     runs: u32,
     auto_started: bool,
+    triggers: Triggers,
+    events: Events,
+    /// The thread that is in a callback of this task now.
+    calling: Option<ThreadId>,
     /// Why a waiting call has to give up, where a stop is not the reason.
     aborted: Option<i32>,
     cleared: bool,
@@ -158,6 +167,9 @@ impl Task {
                 run: None,
                 runs: 0,
                 auto_started: false,
+                triggers: Triggers::default(),
+                events: Events::default(),
+                calling: None,
                 aborted: None,
                 cleared: false,
             }),
@@ -416,7 +428,7 @@ impl Task {
             0x1215 => Value::Bool(read.all_available),
             0x1823 => Value::Str(names::join(&state.read_names()?)),
             0x1826 => Value::Bool(read.auto_start),
-            0x190A => Value::I32(read.relative_to),
+            0x190A => Value::I32(state.relative_to()),
             0x190B => Value::I32(read.offset),
             0x217A => {
                 let names = state.read_names()?;
@@ -479,7 +491,7 @@ impl Task {
                 if !(relative::FIRST_SAMPLE..=relative::MOST_RECENT_SAMPLE).contains(&number) {
                     return Err(Error::value("DAQmx_Read_RelativeTo", number));
                 }
-                state.read.relative_to = number;
+                state.read.relative_to = Some(number);
             }
             0x190B => state.read.offset = number,
             0x2232 => {
@@ -603,6 +615,11 @@ impl Task {
 
     fn reserve(&self, state: &mut State) -> Result<Arc<Plan>> {
         let plan = state.verify()?;
+        for device in state.devices() {
+            if driver().is_unplugged(&device.name) {
+                return Err(Error::new(code::DEV_CANNOT_BE_ACCESSED).with("Device", &device.name));
+            }
+        }
         driver().reserve(&plan.resources, self.handle)?;
         Ok(plan)
     }
@@ -638,13 +655,274 @@ impl Task {
             Some(_) => Overwrite::Allowed,
         };
         let clock = driver().clock();
-        let began = Some(clock.now());
-        state.run = Some(Run::new(state.runs, plan, clock, overwrite, began));
+        let held = driver().triggers_held();
+        let triggers = &state.triggers;
+        let waits = triggers.start != trigger::kind::NONE && held && plan.rate.is_some();
+        let delay = if triggers.start == trigger::kind::NONE {
+            0.0
+        } else {
+            triggers.delay
+        };
+        let mut faults = driver().take_faults(&state.devices());
+        let late: u64 = faults
+            .iter()
+            .filter(|fault| fault.kind == FaultKind::LateStart)
+            .map(Fault::nanoseconds)
+            .fold((delay * 1e9) as u64, u64::saturating_add);
+        faults.retain(|fault| fault.kind != FaultKind::LateStart);
+        let began = (!waits).then(|| clock.now().saturating_add(late));
+        let finite = plan.total;
+        let mut run = Run::new(state.runs, plan, clock, overwrite, began);
+        run.faults = faults;
+        if triggers.reference != trigger::kind::NONE && finite.is_some() {
+            run.trigger.before = Some(u64::from(triggers.before));
+        }
+        if state.retriggered() && waits {
+            run.trigger.record = Some(state.timing.samples);
+        }
+        state.run = Some(run);
         state.phase = Phase::Running;
         state.auto_started = automatic;
         state.aborted = None;
+        if state.events.any() {
+            self.spawn_events(state.runs)?;
+        }
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// Starts the thread that calls the program's callbacks during a run.
+    fn spawn_events(&self, number: u32) -> Result<()> {
+        let handle = self.handle;
+        std::thread::Builder::new()
+            .name("nidaqmx-sim-events".to_owned())
+            .spawn(move || {
+                if let Ok(task) = driver().task(handle) {
+                    task.call_back(number);
+                }
+            })
+            .map(drop)
+            .map_err(|error| Error::new(code::UNEXPECTED).with("Reason", error))
+    }
+
+    /// Calls the callbacks of one run as they become due, until the run is over.
+    fn call_back(&self, number: u32) {
+        let mut state = lock(&self.state);
+        let events = state.events;
+        let (mut samples, mut signals) = (0u64, 0u64);
+        loop {
+            let over = state.running(number).is_err();
+            // A read that took the last sample has stopped a task that a read had started.
+            let finished = over
+                && state.runs == number
+                && state.auto_started
+                && state.aborted.is_none()
+                && !state.cleared;
+            if over && !finished {
+                return;
+            }
+            let Some(run) = state.run.as_mut() else {
+                return;
+            };
+            let (acquired, done) = (run.acquired(), run.done());
+            let status = run
+                .ended
+                .as_ref()
+                .and_then(|ended| ended.error.as_ref())
+                .map_or(0, Error::code);
+            let mut next = u64::MAX;
+            let due = match (events.every, events.signal, events.done) {
+                (Some((every, callback)), _, _)
+                    if acquired.saturating_sub(samples) >= u64::from(every) =>
+                {
+                    samples += u64::from(every);
+                    Some(Call::Every {
+                        callback,
+                        samples: every,
+                    })
+                }
+                (_, Some((signal, callback)), _) if acquired > signals => {
+                    signals += 1;
+                    Some(Call::Signal { callback, signal })
+                }
+                (_, _, Some(callback)) if done => Some(Call::Done { callback, status }),
+                (every, signal, _) => {
+                    if let Some((every, _)) = every {
+                        next = run.time_of(samples + u64::from(every));
+                    }
+                    if signal.is_some() {
+                        next = next.min(run.time_of(signals + 1));
+                    }
+                    next = next.min(run.ends_at());
+                    None
+                }
+            };
+            let Some(call) = due else {
+                if done || finished {
+                    return;
+                }
+                let sleep_time = run.clock.wait_until(next).filter(|_| next != u64::MAX);
+                state = sleep(&self.changed, state, sleep_time);
+                continue;
+            };
+            state.calling = Some(std::thread::current().id());
+            drop(state);
+            call.make(self.handle);
+            state = lock(&self.state);
+            state.calling = None;
+            self.changed.notify_all();
+            if matches!(call, Call::Done { .. }) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until no other thread is in a callback of this task.
+    fn quiet<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State>
+    where
+        Self: 'a,
+    {
+        let me = std::thread::current().id();
+        while state.calling.is_some_and(|thread| thread != me) {
+            state = sleep(&self.changed, state, None);
+        }
+        state
+    }
+
+    /// Registers or (with no callback) unregisters a callback.
+    fn set_event(
+        &self,
+        callback: Option<Callback>,
+        already: i32,
+        change: impl FnOnce(&mut Events) -> bool,
+    ) -> Result<()> {
+        let mut state = self.state()?;
+        if state.phase == Phase::Running {
+            return Err(Error::new(if callback.is_some() {
+                code::CANNOT_REGISTER_EVENT_WHILE_RUNNING
+            } else {
+                code::CANNOT_UNREGISTER_EVENT_WHILE_RUNNING
+            }));
+        }
+        let mut events = state.events;
+        if change(&mut events) && callback.is_some() {
+            return Err(Error::new(already));
+        }
+        state.events = events;
+        drop(self.quiet(state));
+        Ok(())
+    }
+
+    /// `DAQmxRegisterEveryNSamplesEvent`.
+    pub(crate) fn on_every(
+        &self,
+        kind: i32,
+        samples: u32,
+        callback: Option<Callback>,
+    ) -> Result<()> {
+        match kind {
+            1 => {}
+            2 => return Err(Error::new(code::EVERY_N_TRANSFERRED_NOT_FOR_INPUT)),
+            other => {
+                return Err(Error::new(code::INVALID_ATTRIBUTE_VALUE)
+                    .with("Parameter", "everyNsamplesEventType")
+                    .with("Requested Value", other));
+            }
+        }
+        if callback.is_some() && samples == 0 {
+            return Err(Error::new(code::EVERY_N_INTERVAL_ZERO));
+        }
+        self.set_event(callback, code::EVERY_N_EVENT_ALREADY_REGISTERED, |events| {
+            let already = events.every.is_some();
+            events.every = callback.map(|callback| (samples, callback));
+            already
+        })
+    }
+
+    /// `DAQmxRegisterDoneEvent`.
+    pub(crate) fn on_done(&self, callback: Option<Callback>) -> Result<()> {
+        self.set_event(callback, code::DONE_EVENT_ALREADY_REGISTERED, |events| {
+            let already = events.done.is_some();
+            events.done = callback;
+            already
+        })
+    }
+
+    /// `DAQmxRegisterSignalEvent`.
+    pub(crate) fn on_signal(&self, signal: i32, callback: Option<Callback>) -> Result<()> {
+        if !SIGNALS.contains(&signal) {
+            return Err(
+                Error::new(code::SIGNAL_EVENT_NOT_SUPPORTED).with("Requested Value", signal)
+            );
+        }
+        self.set_event(callback, code::SIGNAL_EVENT_ALREADY_REGISTERED, |events| {
+            let already = events.signal.is_some();
+            events.signal = callback.map(|callback| (signal, callback));
+            already
+        })
+    }
+
+    // ---- triggers and faults ----
+
+    pub(crate) fn get_trigger(&self, id: i32) -> Result<Value> {
+        self.state()?.triggers.get(id)
+    }
+
+    /// Changes the triggers, all of it or nothing.
+    pub(crate) fn set_trigger(
+        &self,
+        change: impl FnOnce(&mut Triggers) -> Result<()>,
+    ) -> Result<()> {
+        let mut state = self.state()?;
+        if state.phase == Phase::Running {
+            return Err(Error::new(code::CANNOT_SET_WHILE_RUNNING));
+        }
+        if state.channels.is_empty() {
+            return Err(Error::new(code::NO_CHANS_IN_TASK));
+        }
+        let mut triggers = state.triggers.clone();
+        change(&mut triggers)?;
+        state.triggers = triggers;
+        state.unverify();
+        Ok(())
+    }
+
+    /// A trigger arrives, where the task waits for one from this source (or from any).
+    pub(crate) fn triggered(&self, source: Option<&str>) -> bool {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        if state.phase != Phase::Running {
+            return false;
+        }
+        let fits = |known: &str, kind: i32| {
+            kind != trigger::kind::NONE
+                && source.is_none_or(|source| {
+                    known
+                        .trim_start_matches('/')
+                        .eq_ignore_ascii_case(source.trim_start_matches('/'))
+                })
+        };
+        let fits = fits(&state.triggers.start_source, state.triggers.start)
+            || fits(&state.triggers.reference_source, state.triggers.reference);
+        if let Some(run) = state.run.as_mut().filter(|_| fits) {
+            run.triggered();
+        }
+        self.changed.notify_all();
+        fits
+    }
+
+    /// Gives a fault to the run that is under way; false where there is none.
+    pub(crate) fn fault(&self, fault: &Fault) -> bool {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let Some(run) = state.run.as_mut().filter(|_| state.phase == Phase::Running) else {
+            return false;
+        };
+        let mut fault = fault.clone();
+        fault.after = fault.after.max(run.acquired());
+        run.faults.push(fault);
+        self.changed.notify_all();
+        true
     }
 
     /// Puts the account of the last run aside.
@@ -658,6 +936,7 @@ impl Task {
     pub(crate) fn stop(&self) -> Result<()> {
         let mut state = self.state()?;
         self.stop_locked(&mut state);
+        drop(self.quiet(state));
         Ok(())
     }
 
@@ -681,6 +960,7 @@ impl Task {
     pub(crate) fn abort(&self, reason: i32) {
         let mut state = lock(&self.state);
         self.abort_locked(&mut state, reason);
+        drop(self.quiet(state));
     }
 
     fn abort_locked(&self, state: &mut State, reason: i32) {
@@ -697,6 +977,7 @@ impl Task {
         self.archive(&mut state);
         state.cleared = true;
         self.changed.notify_all();
+        drop(self.quiet(state));
     }
 
     /// Whether one of the task's channels is on this device.
@@ -737,13 +1018,7 @@ impl Task {
             if state.done() {
                 return Ok(());
             }
-            let end = state
-                .run
-                .as_ref()
-                .and_then(|run| Some((run.plan.rate?, run.plan.total?, run.began?)));
-            let target = end.map_or(u64::MAX, |(rate, total, began)| {
-                began.saturating_add(rate.time_of(total))
-            });
+            let target = state.run.as_ref().map_or(u64::MAX, Run::ends_at);
             if deadline.passed(&clock) {
                 return Err(Error::new(code::WAIT_UNTIL_DONE_TIMED_OUT));
             }
@@ -794,7 +1069,7 @@ impl Task {
             && state.run.as_ref().is_some_and(|run| {
                 run.plan.rate.is_none()
                     || matches!(outcome, Ok((_, None)))
-                        && run.plan.total.is_some_and(|total| run.position >= total)
+                        && run.last().is_some_and(|last| run.position >= last)
             });
         if finished {
             self.stop_locked(state);
@@ -837,6 +1112,19 @@ impl Task {
             }
             held.wait(deadline.sleep(&clock, u64::MAX));
         }
+        // A stalled reader: it comes too late for its samples.
+        let position = held.running(number)?.position;
+        let faults = &mut held.running(number)?.faults;
+        if let Some(index) = faults
+            .iter()
+            .position(|one| one.kind == FaultKind::ReaderStall && position >= one.after)
+        {
+            let stall = Deadline::new(&clock, faults.remove(index).seconds);
+            while !stall.passed(&clock) {
+                held.wait(stall.sleep(&clock, u64::MAX));
+                held.running(number)?;
+            }
+        }
         let plan = &held.running(number)?.plan;
         if sources
             .iter()
@@ -845,7 +1133,22 @@ impl Task {
             return Err(Error::new(code::WRONG_READ_FUNCTION));
         }
         let all_available = held.read.all_available;
-        let (relative_to, offset) = (held.read.relative_to, i64::from(held.read.offset));
+        let (relative_to, offset) = (held.relative_to(), i64::from(held.read.offset));
+        if matches!(
+            relative_to,
+            relative::REFERENCE_TRIGGER | relative::FIRST_PRETRIGGER_SAMPLE
+        ) {
+            // The record is known when it is complete.
+            while !held.running(number)?.done() {
+                if deadline.passed(&clock) {
+                    return Err(Error::new(code::SAMPLES_NOT_YET_AVAILABLE));
+                }
+                let soon = clock.now().saturating_add(1_000_000);
+                let run = held.running(number)?;
+                let target = run.last().map_or(soon, |last| run.time_of(last).max(soon));
+                held.wait(deadline.sleep(&clock, target));
+            }
+        }
         let run = held.running(number)?;
         let plan = Arc::clone(&run.plan);
         let count = match request.samples {
@@ -870,7 +1173,15 @@ impl Task {
             relative::FIRST_SAMPLE => 0,
             relative::MOST_RECENT_SAMPLE => run.acquired(),
             relative::REFERENCE_TRIGGER | relative::FIRST_PRETRIGGER_SAMPLE => {
-                return Err(Error::new(code::NO_REF_TRIG));
+                let Some(before) = run.trigger.before else {
+                    return Err(Error::new(code::NO_REF_TRIG));
+                };
+                let reference = run.trigger.reference.unwrap_or(0);
+                if relative_to == relative::REFERENCE_TRIGGER {
+                    reference
+                } else {
+                    reference - before
+                }
             }
             _ => run.position,
         };
@@ -892,7 +1203,7 @@ impl Task {
                 .with("Property", "DAQmx_Read_Offset")
                 .with("Corresponding Value", offset));
         }
-        if plan.total.is_some_and(|total| end > total) {
+        if run.last().is_some_and(|last| end > last) {
             return Err(Error::new(code::SAMPLES_WILL_NEVER_BE_AVAILABLE));
         }
         if plan.rate.is_none() {
@@ -903,6 +1214,15 @@ impl Task {
         let (end, error) = loop {
             let run = held.running(number)?;
             let acquired = run.acquired();
+            if let Some(index) = run
+                .faults
+                .iter()
+                .position(|one| one.kind == FaultKind::ShortRead && acquired >= one.after)
+            {
+                run.faults.remove(index);
+                let half = (first + count / 2).min(acquired).max(first);
+                break (half, Some(Error::new(code::SAMPLES_NOT_YET_AVAILABLE)));
+            }
             if acquired >= end {
                 break (end, None);
             }
@@ -918,10 +1238,7 @@ impl Task {
                     Some(Error::new(code::SAMPLES_NOT_YET_AVAILABLE)),
                 );
             }
-            let target = match (run.began, plan.rate) {
-                (Some(began), Some(rate)) => began.saturating_add(rate.time_of(end)),
-                _ => u64::MAX,
-            };
+            let target = run.time_of(end).min(run.ends_at());
             held.wait(deadline.sleep(&clock, target));
         };
         held.running(number)?.deliver(first, end);
@@ -1158,7 +1475,7 @@ impl State {
         }
         match (self.timing.kind, self.timing.mode) {
             (timing_type::ON_DEMAND, _) => 0,
-            (_, mode::FINITE) => self.timing.samples,
+            (_, mode::FINITE) if !self.retriggered() => self.timing.samples,
             _ => {
                 let rate = self.sample_rate().ok().flatten();
                 default_buffer(
@@ -1190,8 +1507,12 @@ impl State {
             return Err(Error::new(code::MULTI_DEVS_IN_TASK));
         }
         let rate = self.sample_rate()?;
-        let total =
-            (rate.is_some() && self.timing.mode == mode::FINITE).then_some(self.timing.samples);
+        let finite = rate.is_some() && self.timing.mode == mode::FINITE && !self.retriggered();
+        let total = finite.then_some(self.timing.samples);
+        if self.events.every.is_some() && rate.is_none() {
+            return Err(Error::new(code::EVERY_N_NOT_FOR_UNBUFFERED));
+        }
+        self.check_triggers(rate.is_some(), total)?;
         let buffer = self.buffer_size();
         if rate.is_some() && buffer == 0 {
             return Err(Error::value("DAQmx_Buf_Input_BufSize", 0).with("Minimum Value", 1));
@@ -1225,6 +1546,81 @@ impl State {
         self.plan = Some(Arc::clone(&plan));
         self.phase = self.phase.max(Phase::Verified);
         Ok(plan)
+    }
+
+    /// Whether the triggers fit the device and the timing.
+    fn check_triggers(&self, clocked: bool, total: Option<u64>) -> Result<()> {
+        let sources = [
+            (self.triggers.start, &self.triggers.start_source),
+            (self.triggers.reference, &self.triggers.reference_source),
+        ];
+        for (kind, source) in sources {
+            if kind == trigger::kind::NONE {
+                continue;
+            }
+            if !clocked {
+                return Err(Error::value("DAQmx_SampTimingType", timing_type::ON_DEMAND));
+            }
+            let bare = source.trim_start_matches('/');
+            let devices = self.devices();
+            let analog = kind != trigger::kind::DIGITAL_EDGE;
+            let known = devices.iter().any(|device| {
+                let supported = if analog {
+                    device.product.analog_trigger
+                } else {
+                    device.product.digital_trigger
+                };
+                supported
+                    && device.terminal_names().iter().any(|name| {
+                        let name = name.trim_start_matches('/');
+                        name.eq_ignore_ascii_case(bare)
+                            || name
+                                .split_once('/')
+                                .is_some_and(|(_, short)| short.eq_ignore_ascii_case(bare))
+                    })
+            });
+            let channel = analog
+                && self.channels.iter().any(|channel| {
+                    channel.device.product.analog_trigger
+                        && (channel.name.eq_ignore_ascii_case(bare)
+                            || channel
+                                .device
+                                .full_name(channel.physical)
+                                .eq_ignore_ascii_case(bare))
+                });
+            if !known && !channel {
+                return Err(
+                    Error::new(code::TRIGGER_SOURCE_INVALID).with("Source Terminal", source)
+                );
+            }
+        }
+        if self.triggers.reference != trigger::kind::NONE {
+            let before = u64::from(self.triggers.before);
+            if total.is_none_or(|total| before + 2 > total) {
+                return Err(Error::value("DAQmx_RefTrig_PretrigSamples", before)
+                    .with("Property", "DAQmx_SampQuant_SampPerChan")
+                    .with("Corresponding Value", self.timing.samples));
+            }
+        }
+        Ok(())
+    }
+
+    /// What reads are relative to.
+    fn relative_to(&self) -> i32 {
+        self.read
+            .relative_to
+            .unwrap_or(if self.triggers.reference == trigger::kind::NONE {
+                relative::CURRENT_READ_POSITION
+            } else {
+                relative::FIRST_PRETRIGGER_SAMPLE
+            })
+    }
+
+    /// Whether every start trigger starts a record of its own.
+    fn retriggered(&self) -> bool {
+        self.triggers.retriggerable
+            && self.triggers.start != trigger::kind::NONE
+            && self.timing.mode == mode::FINITE
     }
 
     /// Whether there is nothing left to wait for.
