@@ -694,7 +694,7 @@ impl<'p> Copy<'p> {
                 true => stamp.first_sample,
                 // The group's beginning is gone: it was where the samples before it ended.
                 false => expected.map_or(0, |next| {
-                    next + if known { sound.block.lost_before } else { 0 }
+                    next.saturating_add(if known { sound.block.lost_before } else { 0 })
                 }),
             };
             place.from_group = Some(sound.group.clone());
@@ -720,13 +720,13 @@ impl<'p> Copy<'p> {
             });
         }
         place.next = Some(stamp.first_sample.saturating_add(stamp.samples));
-        place.missing += missing;
+        place.missing = place.missing.saturating_add(missing);
         self.values
             .insert((stream.clone(), stamp.first_sample), place.samples);
-        place.samples += stamp.samples;
-        place.part_samples += stamp.samples;
+        place.samples = place.samples.saturating_add(stamp.samples);
+        place.part_samples = place.part_samples.saturating_add(stamp.samples);
         if sound.source > 0 {
-            place.from_tail += stamp.samples;
+            place.from_tail = place.from_tail.saturating_add(stamp.samples);
         }
 
         let mut header = HeaderBuilder::new(Vec::new());
@@ -1040,8 +1040,8 @@ fn in_place(
             };
         }
         place.next = Some(sound.block.first_sample.saturating_add(sound.block.samples));
-        place.samples += sound.block.samples;
-        place.part_samples += sound.block.samples;
+        place.samples = place.samples.saturating_add(sound.block.samples);
+        place.part_samples = place.part_samples.saturating_add(sound.block.samples);
         copy.kept += 1;
         if at >= scan.in_tables {
             copy.tables.blocks.push(BlockRow {

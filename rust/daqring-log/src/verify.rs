@@ -106,7 +106,9 @@ impl VerifyReport {
 
     /// Samples per channel that gaps say were lost, over all streams.
     pub fn lost(&self) -> u64 {
-        self.streams.iter().map(|stream| stream.lost).sum()
+        self.streams
+            .iter()
+            .fold(0, |sum, stream| sum.saturating_add(stream.lost))
     }
 
     fn problem(&mut self, offset: u64, kind: ProblemKind, what: impl Into<String>) {
@@ -171,7 +173,10 @@ impl fmt::Display for VerifyReport {
                 self.gaps[0].gap.cause
             )?;
         }
-        let damaged: u64 = self.streams.iter().map(|stream| stream.damaged).sum();
+        let damaged = self
+            .streams
+            .iter()
+            .fold(0u64, |sum, stream| sum.saturating_add(stream.damaged));
         if damaged > 0 {
             write!(f, "; {damaged} samples per channel damaged")?;
         }
@@ -366,7 +371,7 @@ impl Check<'_, '_> {
                 ),
             );
         }
-        self.next_segment = number + 1;
+        self.next_segment = number.saturating_add(1);
         self.streams.extend(stamped.streams.iter().cloned());
         if stamped.unfinished {
             self.report.problem(
@@ -458,7 +463,7 @@ impl Check<'_, '_> {
                 format!(
                     "block {} of {name} comes after block {}",
                     block.seq,
-                    expected.seq - 1
+                    expected.seq.saturating_sub(1)
                 ),
             );
         }
@@ -478,7 +483,8 @@ impl Check<'_, '_> {
                     expected.sample
                 ),
             );
-            self.report.stream(&name).damaged += missing;
+            let stream = self.report.stream(&name);
+            stream.damaged = stream.damaged.saturating_add(missing);
         } else if expected.begun && begins < expected.sample {
             self.report.problem(
                 offset,
@@ -491,14 +497,14 @@ impl Check<'_, '_> {
         }
         let stream = self.report.stream(&name);
         if sound {
-            stream.blocks += block.blocks;
-            stream.samples += block.samples;
+            stream.blocks = stream.blocks.saturating_add(block.blocks);
+            stream.samples = stream.samples.saturating_add(block.samples);
         } else {
-            stream.damaged += block.samples;
+            stream.damaged = stream.damaged.saturating_add(block.samples);
         }
         if block.lost_before != 0 {
             match known {
-                true => stream.lost += block.lost_before,
+                true => stream.lost = stream.lost.saturating_add(block.lost_before),
                 false => stream.lost_unknown = true,
             }
             self.report.gaps.push(StreamGap {
