@@ -34,6 +34,7 @@ const PATIENCE_MAX_NS: u64 = 100_000;
 const SPIN_MAX_NS: u64 = 47_000;
 const SPIN_MIN_NS: u64 = 1_000;
 const SPIN_WITHOUT_YIELD: Duration = Duration::from_micros(4);
+const YIELD_THAT_NOBODY_TOOK: Duration = Duration::from_micros(10);
 const PROBE_EVERY: u32 = 64;
 
 /// How long the next thread that waits spins, and how many have.
@@ -179,8 +180,8 @@ pub(super) fn wait(py: Python<'_>, waiter: &Waiter, deadline: Option<Instant>, m
                 hinted = true;
                 break;
             }
-            if now - start > SPIN_WITHOUT_YIELD {
-                std::thread::yield_now();
+            if now - start > SPIN_WITHOUT_YIELD && !core_is_free() {
+                break;
             }
             std::hint::spin_loop();
             now = Instant::now();
@@ -235,19 +236,26 @@ fn spin(waiter: &Waiter) -> bool {
         if spent > Duration::from_nanos(budget) {
             break (false, spent);
         }
-        if spent > SPIN_WITHOUT_YIELD {
-            std::thread::yield_now();
+        if spent > SPIN_WITHOUT_YIELD && !core_is_free() {
+            break (waiter.woken.load(Ordering::Acquire), Duration::MAX);
         }
     };
     SPINNING.fetch_sub(1, Ordering::Relaxed);
-    let spent = u64::try_from(spent.as_nanos()).unwrap_or(SPIN_MAX_NS);
-    let next = if woken {
+    let spent = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+    let next = if woken && spent <= SPIN_MAX_NS {
         learned.max(3 * spent)
     } else {
         learned / 2
     };
     SPIN_BUDGET_NS.store(next.clamp(SPIN_MIN_NS, SPIN_MAX_NS), Ordering::Relaxed);
     woken
+}
+
+/// Offers the core to others; false if somebody took it, who needs it more than a thread that spins.
+fn core_is_free() -> bool {
+    let offered = Instant::now();
+    std::thread::yield_now();
+    offered.elapsed() < YIELD_THAT_NOBODY_TOOK
 }
 
 fn spare_cores() -> usize {
