@@ -110,6 +110,30 @@ def blocks(size: int, copy: bool) -> Callable[[Ends, int], float]:
     return run
 
 
+def blocks_in_place(size: int) -> Callable[[int], float]:
+    """As `blocks` with one copy, the copy being that into the ring's slot."""
+    source = [np.full(size // 2, number, dtype=np.int16) for number in range(8)]
+
+    def run(count: int) -> float:
+        ring = daqring.BlockRing(size // 2, np.int16, slots=16)
+        totals = []
+
+        def produce() -> None:
+            for number in range(count):
+                with ring.reserve() as block:
+                    block[:] = source[number % 8]
+            ring.close()
+
+        def consume() -> None:
+            totals.append(sum(int(block[-1]) for block in ring))
+
+        seconds = run_threads([threading.Thread(target=produce), threading.Thread(target=consume)])
+        assert totals == [sum(number % 8 for number in range(count))]
+        return seconds
+
+    return run
+
+
 def ping_pong(make: Callable[[], Ends], count: int) -> float:
     there, back = make(), make()
 
@@ -258,9 +282,15 @@ class Bench:
         self.show(title)
 
     def queues(
-        self, title: str, unit: float, least: int, work: Callable[[Ends, int], float], **only: bool
+        self,
+        title: str,
+        unit: float,
+        least: int,
+        work: Callable[[Ends, int], float],
+        others: dict[str, Callable[[int], float]] | None = None,
+        **only: bool,
     ) -> None:
-        runs: dict[str, Callable[[int], float]] = {}
+        runs = dict(others or {})
         for name, rival in self.rivals.items():
             if (rival.single and only.get("shared")) or (rival.copies and only.get("in_place")):
                 continue
@@ -302,7 +332,10 @@ def everything(bench: Bench, quick: bool) -> None:
             f"{label} blocks by reference, us per block", 1e6, 1200, blocks(size, False), in_place=True
         )
         if not quick:
-            bench.queues(f"{label} blocks with one copy, us per block", 1e6, 1200, blocks(size, True))
+            in_place = {"daqring.BlockRing(16)": blocks_in_place(size)}
+            bench.queues(
+                f"{label} blocks with one copy, us per block", 1e6, 1200, blocks(size, True), in_place
+            )
     bench.compare(
         "ping-pong, us there and back",
         1e6,

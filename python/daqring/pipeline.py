@@ -24,6 +24,9 @@ Emit = Callable[[Any], None]
 #: Results of one `get_many` in the caller's loop.
 _READ_AHEAD = 1024
 
+#: Results that may wait for an older one in an ordered stage whose queue has no bound.
+_UNBOUNDED_WINDOW = 1024
+
 
 class _Edge:
     """A queue between stages, shut down when the last of those that write to it has ended."""
@@ -89,6 +92,11 @@ class _Stage:
                 target.writer_ended()
 
         return run
+
+    def window(self) -> int:
+        """How many results of an ordered stage may wait for an older one."""
+        bound = self.source.queue.maxsize if self.source is not None else 0
+        return max(4 * self.workers, bound if bound > 0 else _UNBOUNDED_WINDOW)
 
     def note(self, member: Member, error: BaseException) -> None:
         on = "" if member.item is IDLE else f", on item {short(member.item)}"
@@ -205,7 +213,7 @@ class _Steps(_Stage):
         assert self.source is not None
         assert self.sequence is not None
         take, sequence = self.source.queue._take, self.sequence
-        window = max(64, 4 * self.workers)
+        window = self.window()
         while True:
             member.item = IDLE
             try:
@@ -256,15 +264,14 @@ class _Steps(_Stage):
             raise RuntimeError("a queue inside the pipeline was shut down from outside")
         raise _Stopped from None
 
-    def note(self, member: Member, error: BaseException) -> None:
-        super().note(member, error)
-
 
 class _Sequence:
     """Puts results back into the order in which their items were taken."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        self._turn = threading.Condition(self._lock)
+        self._waiting = 0
         self._ready: dict[int, list[Any]] = {}
         self._next = 0
         self._emitting = False
@@ -274,24 +281,27 @@ class _Sequence:
 
         Waits while more than `window` results wait for an older one; never with the oldest itself.
         """
-        with self._condition:
+        with self._lock:
             while number >= self._next + window and not crew.stopping:
-                self._condition.wait(0.1)
-            self._ready[number] = results
+                self._waiting += 1
+                self._turn.wait(0.1)
+                self._waiting -= 1
             if self._emitting or number != self._next:
+                self._ready[number] = results
                 return
             self._emitting = True
         while True:
-            with self._condition:
-                if self._next not in self._ready:
+            for result in results:
+                emit(result)
+            with self._lock:
+                self._next += 1
+                if self._waiting and (self._next % 16 == 0 or not self._ready):
+                    self._turn.notify_all()
+                due = self._ready.pop(self._next, None)
+                if due is None:
                     self._emitting = False
                     return
-                due = self._ready.pop(self._next)
-                self._next += 1
-                if self._next % 16 == 0 or not self._ready:
-                    self._condition.notify_all()
-            for result in due:
-                emit(result)
+                results = due
 
 
 class _FlatMap(_Stage):
@@ -319,7 +329,7 @@ class _FlatMap(_Stage):
             try:
                 if self.sequence is not None:
                     collected = list(results)
-                    self.sequence.deliver(number, collected, emit, max(64, 4 * self.workers), graph.crew)
+                    self.sequence.deliver(number, collected, emit, self.window(), graph.crew)
                 else:
                     for result in results:
                         emit(result)
@@ -533,7 +543,7 @@ class Pipeline(Generic[T]):
         """Replace each item by ``function(item)``, in ``workers`` threads.
 
         With several workers the results come in the order they are ready, or with ``ordered=True`` in
-        the order of the items (a slow item then holds back those after it, up to 64 or 4 per worker).
+        the order of the items (a slow item then holds back those after it, up to ``maxsize``).
         ``workers=0`` runs the function in the threads of the stage before. With an ``executor`` (a
         ``ProcessPoolExecutor``, for work that keeps a core busy) the threads only hand items over and
         wait; function and items must be picklable for processes.

@@ -2,6 +2,8 @@
 
 import contextvars
 import random
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import CancelledError
@@ -380,3 +382,19 @@ def test_random_pools_lose_and_double_nothing():
                 assert sorted(map(str, got)) == sorted(map(str, expected))
         assert len(set(got)) == len(got)
         assert set(got) <= set(expected)
+
+
+def test_a_pool_left_open_does_not_keep_the_program_from_ending():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import daqring\npool = daqring.Workers(print, 2, name='left')\npool.put('worked')\n"
+            "while not pool.progress().done: pass",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "worked\n")
+    assert "program ends while threads of daqring still run: left-0, left-1" in done.stderr
