@@ -20,9 +20,9 @@ from daqring._native import ShutDown
 class HookedQueue:
     """All of a queue but its container, which is `owner`'s."""
 
-    def __init__(self, owner: Any, maxsize: int) -> None:
+    def __init__(self, owner: Any) -> None:
         self.owner = owner
-        self.maxsize = maxsize
+        self.maxsize = 0
         self.items: deque[Any] = deque()
         self.unfinished_tasks = 0
         self.is_shutdown = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queue import Empty, Full, LifoQueue, PriorityQueue, SimpleQueue
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from daqring._native import Queue as _NativeQueue
 from daqring._native import ShutDown, _install_calls
@@ -56,13 +56,19 @@ class Queue(_NativeQueue[T], Generic[T]):
     not_full = _Absent("use put, or put_many")
     all_tasks_done = _Absent("use join, or unfinished_tasks")
 
-    def __init__(self, maxsize: int = 0) -> None:
-        super().__init__(maxsize)
-        if type(self) is not Queue and _overrides_hooks(type(self)):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        if cls is not Queue and _overrides_hooks(cls):
             from daqring._queue_hooks import HookedQueue
 
-            self._hooks = HookedQueue(self, maxsize)
+            self._hooks = HookedQueue(self)
             self._set_hooked(self._hooks)
+        return self
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        if self._hooks is not None:
+            self._hooks.maxsize = maxsize
             self._init(maxsize)
 
     def _init(self, maxsize: int) -> None:
@@ -84,8 +90,8 @@ class Queue(_NativeQueue[T], Generic[T]):
     def _need_hooks(self, name: str) -> None:
         if self._hooks is None:
             raise TypeError(
-                f"daqring.Queue.{name} is only there to be overridden in a subclass (whose __init__ calls "
-                "Queue.__init__): a plain Queue keeps its items in native code. Use put, get and qsize."
+                f"daqring.Queue.{name} is only there to be overridden in a subclass: a plain "
+                "Queue keeps its items in native code. Use put, get and qsize."
             )
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:

@@ -334,6 +334,19 @@ def test_a_subclass_that_keeps_the_container_may_watch():
     assert (queue.get(), queue.seen) == ("a", ["a", "b"])
 
 
+def test_hooks_are_never_passed_by():
+    class Careless(Queue):
+        def __init__(self):
+            pass  # forgets Queue.__init__
+
+        def _put(self, item):
+            super()._put(("seen", item))
+
+    queue = Careless()
+    queue.put(1)
+    assert (queue.get(), queue.qsize()) == (("seen", 1), 0)
+
+
 def test_a_subclass_without_hooks_stays_native_and_may_carry_attributes():
     class Named(Queue):
         def __init__(self, name):
