@@ -1,4 +1,4 @@
-"""What the tests share: the simulated driver, and the checkable pattern recomputed with numpy."""
+"""What the tests share: the simulated driver and tasks on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import daqring.sim
 import nidaqmx
-import numpy as np
 import pytest
 from nidaqmx.constants import AcquisitionType
 
@@ -49,12 +48,3 @@ def make_task(simulator: Callable[..., None]) -> Iterator[Callable[..., nidaqmx.
     for task in tasks:
         if task._handle is not None:
             task.close()
-
-
-def assert_pattern(codes: np.ndarray, channel: int, first: int = 0) -> None:
-    """Fails unless `codes` is the pattern of a channel from sample `first` on, and says where it is not."""
-    expected = daqring.sim.pattern(channel, first, len(codes))
-    wrong = np.flatnonzero(codes != expected)
-    assert wrong.size == 0, (
-        f"channel {channel}: {wrong.size} of {len(codes)} samples are wrong, the first at {first + wrong[0]}"
-    )

@@ -14,7 +14,7 @@ import daqring
 import nptdms
 import numpy as np
 import pytest
-from conftest import assert_pattern
+from pattern_check import assert_pattern
 
 ENVIRONMENT = {**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"}
 

@@ -14,9 +14,9 @@ import nidaqmx
 import nptdms
 import numpy as np
 import pytest
-from conftest import assert_pattern
 from daqring.source import TaskSource
 from nidaqmx.constants import AcquisitionType, LoggingMode
+from pattern_check import assert_pattern
 
 
 def check_with_nptdms(path: Path, report: daqring.Report) -> None:

@@ -140,6 +140,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SIZE|TIME",
         help="go on in the next file after this; OUT may have {index} and {time}",
     )
+    storage.add_argument(
+        "--rotate-samples", type=_count, metavar="N", help="go on in the next file after so many samples"
+    )
+    storage.add_argument("--buffered", action="store_true", help="write through the page cache")
     storage.add_argument("--keep", metavar="SIZE", help="remove the oldest files beyond this (with --rotate)")
     storage.add_argument(
         "--reserve", metavar="SIZE", help="stop in order when the disk has less free space (default: 64 MiB)"
@@ -282,9 +286,11 @@ def _record_task(arguments: argparse.Namespace) -> int:
         properties[key] = text
     storage = {
         name: value
-        for name in ("sync", "segment_time", "flush_every", "rotate", "keep", "reserve")
+        for name in ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve")
         if (value := getattr(arguments, name)) is not None
     }
+    if arguments.buffered:
+        storage["direct_io"] = False
     try:
         log = daqring.LogOptions(**storage)
     except ValueError as error:

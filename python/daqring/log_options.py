@@ -20,6 +20,8 @@ _UNITS = {
     "gib": 2**30,
     "tib": 2**40,
 }
+#: Less than this in a second is gathered: a week of one-second segments would be slow to open.
+GATHER_BELOW = 64 << 10
 _TIMES = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _QUANTITY = re.compile(r"\s*([0-9.eE+-]+)\s*([a-zA-Z]*)\s*")
 
@@ -72,7 +74,9 @@ class LogOptions:
     #: (``"64 MB"``) or every so often (``"1 s"``).
     sync: str = "finish"
     #: Gather blocks into segments of this size. By default each block is a segment, unless
-    #: `segment_time` or `flush_every` ask for gathering (4 MiB then).
+    #: `segment_time` or `flush_every` ask for gathering (4 MiB then), or a second of samples is less
+    #: than 64 KiB and no length of blocks was asked for: then segments are a minute long, and
+    #: `flush_every` is a second.
     segment: int | str | None = None
     #: The longest time that a gathered segment spans.
     segment_time: float | str | None = None
@@ -84,16 +88,18 @@ class LogOptions:
     rotate: int | str | None = None
     #: Go on in the next file after exactly this many samples per channel.
     rotate_samples: int | None = None
-    #: Remove the oldest files of the recording once all are longer than this together.
+    #: Remove the oldest files of the recording so that all together stay within this.
     keep: int | str | None = None
     #: Stop in order once the disk has less free space than this. ``None``: never.
     reserve: int | str | None = "64 MiB"
+    #: Pass the page cache by (True) or use it (False). ``None``: pass it by where the file system can.
+    direct_io: bool | None = None
 
     def __post_init__(self) -> None:
         self.to_native()
 
-    def to_native(self) -> dict[str, Any]:
-        """The options as the native module takes them."""
+    def to_native(self, second: float = math.inf) -> dict[str, Any]:
+        """The options as the native module takes them; `second` is the size of a second of samples."""
         sync_bytes = sync_seconds = None
         if self.sync not in ("finish", "block"):
             unit = _quantity("sync", self.sync)[1]
@@ -116,6 +122,8 @@ class LogOptions:
         segment = _bytes("segment", self.segment)
         if segment is None and (segment_time is not None or flush is not None):
             segment = 4 << 20
+        if segment is None and second < GATHER_BELOW:
+            segment, segment_time, flush = 4 << 20, 60.0, 1.0
         return {
             "sync_each_block": self.sync == "block",
             "sync_bytes": sync_bytes,
@@ -128,4 +136,5 @@ class LogOptions:
             "rotate_seconds": rotate_seconds,
             "keep_bytes": _bytes("keep", self.keep),
             "reserve_bytes": _bytes("reserve", self.reserve),
+            "direct_io": self.direct_io,
         }

@@ -175,7 +175,9 @@ class Recorder:
             raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
         self._workers = workers
         self._properties = dict(properties or {})
-        self._log = log or LogOptions()
+        second = self._source.rate * len(self._source.channels) * self._source.dtype.itemsize
+        # Blocks of a chosen length stay segments of their own.
+        self._log = (log or LogOptions()).to_native(second if block_ms is None else math.inf)
         self._results: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._next_clock = 0
 
@@ -227,7 +229,7 @@ class Recorder:
             ],
             overwrite=self._overwrite,
             properties=self._description(),
-            log=self._log.to_native(),
+            log=self._log,
         )
         try:
             with driver_words():

@@ -80,6 +80,11 @@ class Log:
         )
 
     @property
+    def finished(self) -> bool:
+        """Whether the recording was finished in order (False also while it still runs)."""
+        return self._native.finished
+
+    @property
     def events(self) -> tuple[tuple[np.datetime64, str], ...]:
         """What was noted while recording (:meth:`Recorder.annotate`): UTC time and text."""
         return tuple((np.datetime64(time, "ns"), text) for time, text in self._native.events())
@@ -143,6 +148,7 @@ class Log:
                 for group in self.groups.values()
                 if not group.housekeeping
             ],
+            "finished": self.finished,
             "events": [{"time": str(time), "text": text} for time, text in self.events],
             "gaps": [{"stream": stream, **dataclasses.asdict(gap)} for stream, gap in self.gaps],
         }
@@ -170,6 +176,8 @@ class Log:
         lines += [f"gap in {stream}: {gap}" for stream, gap in gaps]
         if not gaps:
             lines.append("no gaps recorded")
+        if not self.finished:
+            lines.append("the recording was not finished, or is still running")
         return "\n".join(lines)
 
 

@@ -12,7 +12,8 @@ pub struct Rotation {
     pub samples: Option<u64>,
     /// After this much host time, at the end of a block.
     pub time: Option<Duration>,
-    /// The oldest files of this run are removed once all are longer than this together.
+    /// The oldest files of this run are removed so that all of them, the one being written included, stay
+    /// within this. The one being written is taken to become as long as the one before.
     pub keep_bytes: Option<u64>,
 }
 

@@ -1007,7 +1007,9 @@ impl LogWriter {
         }
         self.groups_made = self.streams.len();
         if let Some(keep) = self.options.rotation.keep_bytes {
-            let mut all: u64 = self.closed.iter().map(|(_, length)| length).sum();
+            // Room is kept for the file that begins now: it becomes about as long as the last one.
+            let next = self.closed.last().map_or(0, |(_, length)| *length);
+            let mut all: u64 = next + self.closed.iter().map(|(_, length)| length).sum::<u64>();
             while all > keep && !self.closed.is_empty() {
                 let (path, length) = self.closed.remove(0);
                 all -= length;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use daqring_log::{
-    Channel, ChannelSpec, DataType, Group, GroupSpec, LogError, LogOptions, Properties,
+    Channel, ChannelSpec, DataType, DirectIo, Group, GroupSpec, LogError, LogOptions, Properties,
     PropertyValue, RecoverOptions, Rotation, Scale, Segments, StreamGap, SyncPolicy,
 };
 use pyo3::buffer::{Element, PyBuffer};
@@ -52,6 +52,7 @@ pub(crate) struct LogArgument {
     rotate_seconds: Option<f64>,
     keep_bytes: Option<u64>,
     reserve_bytes: Option<u64>,
+    direct_io: Option<bool>,
 }
 
 impl LogArgument {
@@ -83,6 +84,11 @@ impl LogArgument {
             keep_bytes: self.keep_bytes,
         };
         options.reserve = self.reserve_bytes;
+        options.direct_io = match self.direct_io {
+            None => DirectIo::Auto,
+            Some(true) => DirectIo::On,
+            Some(false) => DirectIo::Off,
+        };
         Ok(options)
     }
 }

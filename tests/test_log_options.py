@@ -1,0 +1,218 @@
+"""How the file is written: every option from Python and from the command line, and wrong ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import daqring
+import nptdms
+import numpy as np
+import pytest
+from pattern_check import assert_pattern
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"segment_bytes": None, "flush_seconds": None, "reserve_bytes": 64 << 20, "direct_io": None}),
+        ({"sync": "block"}, {"sync_each_block": True}),
+        ({"sync": "500 ms"}, {"sync_seconds": 0.5, "sync_bytes": None}),
+        ({"sync": "64 MiB"}, {"sync_bytes": 64 << 20, "sync_seconds": None}),
+        ({"segment": "1 MB"}, {"segment_bytes": 10**6, "segment_seconds": None}),
+        ({"segment_time": "1 min"}, {"segment_bytes": 4 << 20, "segment_seconds": 60.0}),
+        ({"rotate": "1.5 GB", "keep": "3GB"}, {"rotate_bytes": 1_500_000_000, "keep_bytes": 3 * 10**9}),
+        ({"rotate": "2 h"}, {"rotate_seconds": 7200.0, "rotate_bytes": None}),
+        ({"rotate_samples": 1_000_000}, {"rotate_samples": 1_000_000}),
+        ({"reserve": 12345, "direct_io": False}, {"reserve_bytes": 12345, "direct_io": False}),
+    ],
+)
+def test_options_are_understood(options, expected):
+    given = daqring.LogOptions(**options).to_native()
+    assert {name: given[name] for name in expected} == expected
+
+
+def test_slow_recordings_are_gathered():
+    slow = daqring.LogOptions().to_native(second=160)
+    assert (slow["segment_bytes"], slow["segment_seconds"], slow["flush_seconds"]) == (4 << 20, 60.0, 1.0)
+    assert daqring.LogOptions().to_native(second=1e6)["segment_bytes"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sync": "often"}, "sync"),
+        ({"segment": "5 samples"}, "segment"),
+        ({"segment_time": "-1 s"}, "segment_time"),
+        ({"flush_every": "soon"}, "flush_every"),
+        ({"rotate": "0 s"}, "rotate"),
+        ({"rotate": "1e999 GB"}, "rotate"),
+        ({"rotate_samples": 1.5}, "rotate_samples"),
+        ({"keep": "1 GB"}, "give rotate"),
+        ({"reserve": "-1 GB"}, "reserve"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        daqring.LogOptions(**options)
+
+
+@pytest.mark.parametrize("sync", ["block", "1 MB", "10 ms"])
+def test_synced_recordings_hold_every_sample(make_task, tmp_path, sync):
+    path = tmp_path / "run.tdms"
+    log = daqring.LogOptions(sync=sync)
+    report = daqring.record(make_task(), path, samples=100_000, block_ms=20, log=log, progress=False)
+    assert report.complete
+    for number, channel in enumerate(daqring.open(path).channels):
+        assert_pattern(channel.raw[:], number)
+
+
+@pytest.mark.parametrize("rotate", [{"rotate_samples": 30_000}, {"rotate": "300 kB"}])
+def test_rotation_loses_and_doubles_nothing_at_the_seams(make_task, tmp_path, rotate):
+    task = make_task("Dev1/ai0:3")
+    log = daqring.LogOptions(**rotate)
+    report = daqring.record(
+        task, tmp_path / "run_{index}.tdms", samples=100_000, block_ms=10, log=log, progress=False
+    )
+    assert report.complete
+    assert len(report.files) >= 3
+    assert sorted(map(str, tmp_path.iterdir())) == sorted(report.files)
+    assert report.file_bytes == sum(Path(file).stat().st_size for file in report.files)
+    first = 0
+    for file in report.files:
+        groups = [group for group in nptdms.TdmsFile.read(file).groups() if group.name != "daqring"]
+        assert len(groups) == 1
+        lengths = set()
+        for number, channel in enumerate(groups[0].channels()):
+            assert_pattern(channel.raw_data, number, first=first)
+            lengths.add(len(channel))
+        (length,) = lengths
+        first += length
+        assert daqring.verify(file).problems == ()
+    assert first == 100_000
+
+
+def test_a_ring_of_files_keeps_the_newest(make_task, tmp_path):
+    report = daqring.record(
+        make_task("Dev1/ai0"),
+        tmp_path / "ring.tdms",
+        samples=200_000,
+        block_ms=10,
+        log=daqring.LogOptions(rotate_samples=20_000, keep="200 kB"),
+        progress=False,
+    )
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == [Path(file).name for file in report.files]
+    assert 1 < len(kept) < 10
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 200_000
+    last = daqring.open(report.files[-1]).channels[0]
+    assert_pattern(last.raw[:], 0, first=200_000 - len(last))
+
+
+def test_notes_come_back(make_task, tmp_path):
+    before = np.datetime64(time.time_ns(), "ns")
+    with daqring.Recorder(make_task(), tmp_path / "run.tdms", samples=50_000) as recorder:
+        recorder.annotate("valve opened")
+        recorder.annotate("Ventil öffnet")
+        assert recorder.wait(20)
+    events = daqring.open(tmp_path / "run.tdms").events
+    assert [text for _, text in events] == ["valve opened", "Ventil öffnet"]
+    assert all(before <= when <= np.datetime64(time.time_ns(), "ns") for when, _ in events)
+    assert "UTC: valve opened" in daqring.open(tmp_path / "run.tdms").describe()
+    with pytest.raises(RuntimeError):
+        recorder.annotate("too late")
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "daqring", *map(str, arguments)]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, check=False)
+
+
+def record(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(
+        *("record", out, "--ai", "Dev1/ai0:1", "--rate", "1e5", "--simulate", "--pattern", "--unthrottled"),
+        *("--samples", "1e5", "--block-ms", "20", "--json"),
+        *arguments,
+    )
+
+
+def test_the_command_line_has_them_too(tmp_path):
+    result = record(tmp_path / "run.tdms", "--rotate-samples", "4e4", "--sync", "1 MB", "--buffered")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert [Path(file).name for file in report["files"]] == [f"run_000{n}.tdms" for n in range(3)]
+    assert report["io"] == "buffered"
+    gathered = record(tmp_path / "gathered.tdms", "--segment-time", "1 min", "--flush-every", "2 s")
+    assert gathered.returncode == 0, gathered.stderr
+    assert daqring.verify(tmp_path / "gathered.tdms").segments <= 3
+    wrong = record(tmp_path / "wrong.tdms", "--rotate", "often")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "rotate" in wrong.stderr
+    full = record(tmp_path / "full.tdms", "--reserve", "1000000 GB")
+    assert full.returncode == 1
+    assert "Traceback" not in full.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills with a POSIX signal")
+def test_a_killed_slow_recording_comes_back(tmp_path):
+    """At 1 kS/s segments are a minute long; what the file lacks, the small file beside it has."""
+    out = tmp_path / "slow.tdms"
+    process = subprocess.Popen(
+        command(
+            *("record", out, "--ai", "Dev1/ai0:1", "--rate", "1e3", "--simulate", "--pattern", "--quiet"),
+            *("--segment-time", "1 min", "--flush-every", "0.1 s", "--block-ms", "50"),
+        )
+    )
+    deadline = time.monotonic() + 30
+    # A file that is being recorded can be read at the same time.
+    while not out.exists() or not (channels := daqring.open(out).channels) or len(channels[0]) < 400:
+        assert time.monotonic() < deadline, "the recording did not begin"
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = daqring.open(out)
+    assert not before.finished
+    assert len(before["Dev1/ai1"]) >= 400
+    assert_pattern(before["Dev1/ai1"].raw[:], 1)
+
+    result = run("recover", out, "--json")
+    assert result.returncode == 0, result.stderr
+    recovery = json.loads(result.stdout)
+    assert (recovery["lost"], recovery["was_finished"]) == (False, False)
+    assert recovery["output"] == str(tmp_path / "slow.recovered.tdms")
+    for number, channel in enumerate(nptdms.TdmsFile.read(recovery["output"]).groups()[0].channels()):
+        assert len(channel) >= len(before["Dev1/ai1"])
+        assert_pattern(channel.raw_data, number)
+
+    again = run("recover", out)
+    assert again.returncode == 1
+    assert "--overwrite" in again.stderr
+    in_place = run("recover", out, "--in-place")
+    assert in_place.returncode == 0, in_place.stdout + in_place.stderr
+    assert daqring.verify(out).problems == ()
+    with pytest.raises(ValueError, match="either in place or"):
+        daqring.recover(out, tmp_path / "x.tdms", in_place=True)
+
+
+def test_damage_in_the_middle_is_told_by_recover(make_task, tmp_path):
+    path = tmp_path / "run.tdms"
+    daqring.record(make_task(), path, samples=50_000, block_ms=50, progress=False)
+    data = bytearray(path.read_bytes())
+    codes = daqring.open(path).channels[0].raw[12_000:12_040].tobytes()
+    data[data.find(codes)] ^= 1
+    path.write_bytes(data)
+    recovery = daqring.recover(path)
+    assert recovery.lost
+    assert recovery.streams[0]["missing"] == 5000
+    log = daqring.open(recovery.output)
+    assert [gap.count for _, gap in log.gaps] == [5000]
+    assert run("recover", path, "--overwrite").returncode == 3
