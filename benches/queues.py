@@ -476,6 +476,8 @@ def plot(bench: Bench, path: str) -> None:
         colours = ["tab:orange" if name.startswith("daqring") else "tab:grey" for name in names]
         axis.barh(names, middle, xerr=spread, color=colours)
         axis.set_xscale("log")
+        axis.set_xlim(left=min(middle) / 10)
+        axis.xaxis.set_minor_formatter("")
         axis.set_title(title, fontsize=10)
     figure.suptitle("Queues between Python threads: shorter is better")
     figure.savefig(path, dpi=80)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextvars
+import os
 import reprlib
 import sys
 import threading
@@ -77,6 +78,7 @@ class Crew:
         self.was_cancelled = False
         self._stop = stop
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def start(self, bodies: Iterable[tuple[str, Callable[[Member], None]]]) -> None:
         """Start a thread for each body; they see copies of the caller's context variables."""
@@ -120,12 +122,21 @@ class Crew:
             self.stopping = True
         self._stop()
 
+    def check_process(self) -> None:
+        """Refuse to go on in the child of a ``fork()``, which has none of the threads."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "the threads of this pool or pipeline live in the process that this one was forked from; "
+                "make another one here"
+            )
+
     def has_current_thread(self) -> bool:
         """Whether the caller is one of us (or runs in a context that one of us handed on)."""
         return _current.get() is self
 
     def join(self, timeout: float | None) -> list[Member]:
         """Wait for the end of all; returns those that are still at it when the time is over."""
+        self.check_process()
         deadline = None if timeout is None else time.monotonic() + timeout
         for member in self.members:
             if member.thread.ident is None or member.thread is threading.current_thread():

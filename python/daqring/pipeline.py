@@ -416,6 +416,7 @@ class _Graph:
             edge.queue.shutdown(immediate=True)
 
     def start(self) -> None:
+        self.crew.check_process()
         if self.started:
             raise RuntimeError("a pipeline runs once: its source is used up. Build another one")
         unread = [stage.name for stage in self.stages if any(not edge.read for edge in stage.targets)]

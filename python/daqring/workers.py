@@ -148,6 +148,7 @@ class Workers(Generic[T, R]):
     def _give(self, item: Any) -> None:
         inside = self._crew.has_current_thread() or self._reader == threading.get_ident()
         if not inside:
+            self._crew.check_process()
             if self._closed:
                 raise ShutDown("the pool is closed: only its own workers may still put")
             if not self._started:
@@ -170,6 +171,7 @@ class Workers(Generic[T, R]):
 
     def start(self) -> None:
         """Start the threads; `put`, `run`, iterating and entering with producers do it by themselves."""
+        self._crew.check_process()
         with self._lock:
             if self._started:
                 return

@@ -1,6 +1,7 @@
 """`daqring.Workers`: it ends by itself, loses nothing, and leaves no thread behind."""
 
 import contextvars
+import os
 import random
 import subprocess
 import sys
@@ -398,3 +399,26 @@ def test_a_pool_left_open_does_not_keep_the_program_from_ending():
     )
     assert (done.returncode, done.stdout) == (0, "worked\n")
     assert "program ends while threads of daqring still run: left-0, left-1" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() on this system")
+def test_a_forked_child_is_told_that_the_threads_are_not_its_own():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-c",
+            "import os, daqring\npool = daqring.Workers(abs, 2)\npool.put(1)\n"
+            "if os.fork() == 0:\n"
+            "    for use in (lambda: pool.put(1), pool.join, pool.run, lambda: list(pool)):\n"
+            "        try: use()\n"
+            "        except RuntimeError: print('refused', flush=True)\n"
+            "    os._exit(0)\n"
+            "os.wait()\npool.run()",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "refused\n" * 4, done.stderr
