@@ -44,6 +44,8 @@ Property = bool | int | float | str | datetime.datetime
 #: A block is this large unless `block_ms` says otherwise, and at least / at most that long.
 BLOCK_BYTES = 4 << 20
 BLOCK_SECONDS = (0.02, 1.0)
+#: What direct I/O writes without a copy is a multiple of this.
+PAGE = 4096
 #: The ring holds this much time, within these bounds of memory and slots.
 RING_SECONDS = 2.0
 RING_BYTES = (32 << 20, 256 << 20)
@@ -732,6 +734,10 @@ def _block_samples(block_ms: float | None, source: TaskSource, wanted: int | Non
     else:
         low, high = BLOCK_SECONDS
         samples = min(max(BLOCK_BYTES / frame, low * source.rate), high * source.rate)
+        # Whole pages go to the disk straight from the slot; anything else is copied once more.
+        page = PAGE // math.gcd(frame, PAGE)
+        if samples > 8 * page:
+            samples = samples // page * page
     samples = max(1, round(samples))
     if wanted is not None:
         samples = min(samples, wanted)
