@@ -156,9 +156,13 @@ def test_triggers_can_be_taken_away() -> None:
 def test_triggers_that_cannot_be_are_refused(configure: object, code: int) -> None:
     with Task() as task:
         finite(task)
-        with pytest.raises(DaqError) as error:
+
+        def start() -> None:
             configure(task.triggers)  # type: ignore[operator]
             task.start()
+
+        with pytest.raises(DaqError) as error:
+            start()
         assert error.value.error_code == code
 
 

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::attribute::{
     self, Kind, Object, Registers, Value, load_text, store, store_text, store_text_cut,
 };
+use crate::channel::channel_type::{ANALOG_INPUT, COUNTER_INPUT, DIGITAL_INPUT};
 use crate::device;
 use crate::driver::driver;
 use crate::error::{self, Error, Result, code};
@@ -139,6 +140,7 @@ unsafe fn read_array<T: Sample>(
     array: *mut T,
     size: u32,
     count: *mut i32,
+    family: i32,
 ) -> Result<i32> {
     // SAFETY: the caller's promise is passed on.
     unsafe { offer(count, 0) };
@@ -146,7 +148,7 @@ unsafe fn read_array<T: Sample>(
     // SAFETY: as above.
     let outcome = unsafe {
         with_array(array, size, |out| {
-            read::read(&task, samples, timeout, fill, out, false)
+            read::read(&task, samples, timeout, fill, out, family, false)
         })
     };
     // SAFETY: as above.
@@ -157,13 +159,26 @@ unsafe fn read_array<T: Sample>(
 ///
 /// # Safety
 /// `value` is null or valid for a write.
-unsafe fn read_scalar<T: Sample>(handle: Handle, timeout: f64, value: *mut T) -> Result<i32> {
+unsafe fn read_scalar<T: Sample>(
+    handle: Handle,
+    timeout: f64,
+    value: *mut T,
+    family: i32,
+) -> Result<i32> {
     let task = driver().task(handle as usize)?;
     if value.is_null() {
         return Err(Error::new(code::NULL_POINTER).in_task(&task.name));
     }
     let mut one = [T::default()];
-    let outcome = read::read(&task, 1, timeout, Ok(Fill::ByChannel), &mut one, true);
+    let outcome = read::read(
+        &task,
+        1,
+        timeout,
+        Ok(Fill::ByChannel),
+        &mut one,
+        family,
+        true,
+    );
     if outcome.samples == 1 {
         // SAFETY: not null, and the caller promises room for one T.
         unsafe { value.write_unaligned(one[0]) };
@@ -639,7 +654,7 @@ export! {
         reserved: *mut u32,
     ) {
         let _ = reserved;
-        read_array(task, samples, timeout, Fill::new(fill), array, size, count)
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, ANALOG_INPUT)
     }
 
     /// Reads one scaled sample of one channel.
@@ -650,7 +665,7 @@ export! {
         reserved: *mut u32,
     ) {
         let _ = reserved;
-        read_scalar(task, timeout, value)
+        read_scalar(task, timeout, value, ANALOG_INPUT)
     }
 
     /// Reads codes of up to 16 bits.
@@ -665,7 +680,7 @@ export! {
         reserved: *mut u32,
     ) {
         let _ = reserved;
-        read_array(task, samples, timeout, Fill::new(fill), array, size, count)
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, ANALOG_INPUT)
     }
 
     /// Reads codes of up to 16 bits, as unsigned numbers of the same bits.
@@ -680,7 +695,7 @@ export! {
         reserved: *mut u32,
     ) {
         let _ = reserved;
-        read_array(task, samples, timeout, Fill::new(fill), array, size, count)
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, ANALOG_INPUT)
     }
 
     /// Reads codes of up to 32 bits.
@@ -695,7 +710,7 @@ export! {
         reserved: *mut u32,
     ) {
         let _ = reserved;
-        read_array(task, samples, timeout, Fill::new(fill), array, size, count)
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, ANALOG_INPUT)
     }
 
     /// Reads codes of up to 32 bits, as unsigned numbers of the same bits.
@@ -710,7 +725,168 @@ export! {
         reserved: *mut u32,
     ) {
         let _ = reserved;
-        read_array(task, samples, timeout, Fill::new(fill), array, size, count)
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, ANALOG_INPUT)
+    }
+
+    /// Reads digital inputs of up to 8 lines of a port.
+    fn DAQmxReadDigitalU8(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        fill: u32,
+        array: *mut u8,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, DIGITAL_INPUT)
+    }
+
+    /// Reads digital inputs of up to 16 lines of a port.
+    fn DAQmxReadDigitalU16(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        fill: u32,
+        array: *mut u16,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, DIGITAL_INPUT)
+    }
+
+    /// Reads digital inputs of up to 32 lines of a port.
+    fn DAQmxReadDigitalU32(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        fill: u32,
+        array: *mut u32,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, DIGITAL_INPUT)
+    }
+
+    /// Reads counters.
+    fn DAQmxReadCounterU32(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        array: *mut u32,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_array(task, samples, timeout, Ok(Fill::ByChannel), array, size, count, COUNTER_INPUT)
+    }
+
+    /// Reads counters.
+    fn DAQmxReadCounterU32Ex(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        fill: u32,
+        array: *mut u32,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, COUNTER_INPUT)
+    }
+
+    /// Reads counters.
+    fn DAQmxReadCounterF64(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        array: *mut f64,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_array(task, samples, timeout, Ok(Fill::ByChannel), array, size, count, COUNTER_INPUT)
+    }
+
+    /// Reads counters.
+    fn DAQmxReadCounterF64Ex(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        fill: u32,
+        array: *mut f64,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_array(task, samples, timeout, Fill::new(fill), array, size, count, COUNTER_INPUT)
+    }
+
+    /// Reads one sample of one counter.
+    fn DAQmxReadCounterScalarU32(
+        task: Handle,
+        timeout: f64,
+        value: *mut u32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_scalar(task, timeout, value, COUNTER_INPUT)
+    }
+
+    /// Reads one sample of one counter.
+    fn DAQmxReadCounterScalarF64(
+        task: Handle,
+        timeout: f64,
+        value: *mut f64,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_scalar(task, timeout, value, COUNTER_INPUT)
+    }
+
+    /// Reads one sample of one digital input.
+    fn DAQmxReadDigitalScalarU32(
+        task: Handle,
+        timeout: f64,
+        value: *mut u32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        read_scalar(task, timeout, value, DIGITAL_INPUT)
+    }
+
+    /// Reads digital lines, a byte for each.
+    fn DAQmxReadDigitalLines(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        fill: u32,
+        array: *mut u8,
+        size: u32,
+        count: *mut i32,
+        bytes: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        offer(count, 0);
+        let task = driver().task(task as usize)?;
+        let mut width = 0;
+        let outcome = with_array(array, size, |out| {
+            let (outcome, bytes) = read::read_lines(&task, samples, timeout, Fill::new(fill), out);
+            width = bytes;
+            outcome
+        });
+        offer(bytes, width as i32);
+        done(conclude(&task, outcome, count))
     }
 
     /// Reads samples as the device sends them, scan by scan.

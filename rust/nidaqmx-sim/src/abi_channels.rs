@@ -5,8 +5,8 @@ use std::ffi::c_char;
 use crate::abi::{Handle, done, export, guarded, with_task};
 use crate::attribute::{self, Object, Value, load_list, load_text, store};
 use crate::create::{
-    Wanted, bridge, excitation, inputs, polynomial, resistance, rtd, shunt, sound_pressure, table,
-    thermistor, thermocouple, two_points,
+    Wanted, bridge, count_edges, digital, excitation, inputs, polynomial, resistance, rtd, shunt,
+    sound_pressure, table, thermistor, thermocouple, two_points,
 };
 use crate::driver::driver;
 use crate::error::{Error, code};
@@ -976,6 +976,34 @@ export! {
             (attr::EDDY_SENSITIVITY, Value::F64(sensitivity)),
             (attr::EDDY_SENSITIVITY_UNITS, Value::I32(sensitivity_units)),
         ])))
+    }
+
+    // ---- digital inputs and counters ----
+
+    /// Adds digital inputs: a channel for each line, or one for all of them.
+    fn DAQmxCreateDIChan(
+        task: Handle,
+        lines: *const c_char,
+        names: *const c_char,
+        grouping: i32,
+    ) {
+        let (lines, names) = (load_text(lines), load_text(names));
+        done(with_task(task, |task| digital(task, &lines, &names, grouping)))
+    }
+
+    /// Adds a counter that counts edges.
+    fn DAQmxCreateCICountEdgesChan(
+        task: Handle,
+        counter: *const c_char,
+        names: *const c_char,
+        edge: i32,
+        initial: u32,
+        direction: i32,
+    ) {
+        let (counter, names) = (load_text(counter), load_text(names));
+        done(with_task(task, |task| {
+            count_edges(task, &counter, &names, edge, initial, direction)
+        }))
     }
 
     // ---- custom scales ----

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::attribute::{self, Object, Value};
 use crate::device::{Device, Physical};
+use crate::digital::{Count, Lines};
 use crate::error::{Error, Result, code};
-use crate::plan::Source;
+use crate::plan::{Kind, Source};
 use crate::product::{AnalogInput, Differential, bus, terminal};
 use crate::scaling::{Polynomial, device_polynomial, invert};
 use crate::sensor::conversion;
@@ -15,6 +16,8 @@ use crate::signal::{Generator, Signal};
 /// Channel types.
 pub(crate) mod channel_type {
     pub(crate) const ANALOG_INPUT: i32 = 10100;
+    pub(crate) const DIGITAL_INPUT: i32 = 10151;
+    pub(crate) const COUNTER_INPUT: i32 = 10131;
 }
 
 /// Numbers of attributes that the code speaks of.
@@ -41,6 +44,13 @@ pub(crate) mod id {
     pub(crate) const AI_GAIN: u32 = 0x1818;
     pub(crate) const AI_IS_TEDS: u32 = 0x2983;
     pub(crate) const AI_RAW_DATA_COMPRESSION: u32 = 0x22D8;
+    pub(crate) const DI_NUM_LINES: u32 = 0x2178;
+    pub(crate) const DI_INVERT_LINES: u32 = 0x793;
+    pub(crate) const CI_MEAS_TYPE: u32 = 0x18A0;
+    pub(crate) const CI_COUNT_EDGES_ACTIVE_EDGE: u32 = 0x697;
+    pub(crate) const CI_COUNT_EDGES_INITIAL_CNT: u32 = 0x698;
+    pub(crate) const CI_COUNT_EDGES_DIR: u32 = 0x696;
+    pub(crate) const CI_COUNT_EDGES_TERM: u32 = 0x18C7;
 }
 
 /// Units "from a custom scale".
@@ -55,6 +65,8 @@ pub(crate) struct Channel {
     /// Attributes as set; what is not here is computed or not supported.
     attributes: BTreeMap<u32, Value>,
     created: BTreeMap<u32, Value>,
+    /// The lines of a digital channel: port and number.
+    pub(crate) lines: Vec<(u32, u32)>,
 }
 
 impl Channel {
@@ -127,6 +139,75 @@ impl Channel {
             physical,
             attributes: created.clone(),
             created,
+            lines: Vec::new(),
+        })
+    }
+
+    /// A digital input of one or more lines.
+    pub(crate) fn digital_input(
+        name: String,
+        device: Arc<Device>,
+        physical: Physical,
+        lines: Vec<(u32, u32)>,
+    ) -> Self {
+        let full_name = device.full_name(physical);
+        let created = BTreeMap::from([
+            (id::CHAN_TYPE, Value::I32(channel_type::DIGITAL_INPUT)),
+            (id::CHAN_DESCR, Value::text("")),
+            (id::CHAN_IS_GLOBAL, Value::Bool(false)),
+            (id::PHYSICAL_CHAN_NAME, Value::Str(full_name)),
+            (id::DI_NUM_LINES, Value::U32(lines.len() as u32)),
+            (id::DI_INVERT_LINES, Value::Bool(false)),
+        ]);
+        Self {
+            name,
+            device,
+            physical,
+            attributes: created.clone(),
+            created,
+            lines,
+        }
+    }
+
+    /// A counter input that counts edges.
+    pub(crate) fn count_edges(
+        name: String,
+        device: Arc<Device>,
+        counter: u32,
+        edge: i32,
+        initial: u32,
+        direction: i32,
+    ) -> Result<Self> {
+        if !matches!(edge, 10280 | 10171) {
+            return Err(Error::value("DAQmx_CI_CountEdges_ActiveEdge", edge));
+        }
+        if !matches!(direction, 10128 | 10124 | 10326) {
+            return Err(Error::value("DAQmx_CI_CountEdges_Dir", direction));
+        }
+        let physical = Physical::Counter(counter);
+        let full_name = device.full_name(physical);
+        let created = BTreeMap::from([
+            (id::CHAN_TYPE, Value::I32(channel_type::COUNTER_INPUT)),
+            (id::CHAN_DESCR, Value::text("")),
+            (id::CHAN_IS_GLOBAL, Value::Bool(false)),
+            (id::PHYSICAL_CHAN_NAME, Value::Str(full_name)),
+            (id::CI_MEAS_TYPE, Value::I32(crate::counter::COUNT_EDGES)),
+            (id::CI_COUNT_EDGES_ACTIVE_EDGE, Value::I32(edge)),
+            (id::CI_COUNT_EDGES_INITIAL_CNT, Value::U32(initial)),
+            (id::CI_COUNT_EDGES_DIR, Value::I32(direction)),
+            (
+                id::CI_COUNT_EDGES_TERM,
+                Value::Str(format!("/{}/Ctr{counter}Source", device.name)),
+            ),
+        ]);
+        let attributes = created.clone();
+        Ok(Self {
+            name,
+            device,
+            physical,
+            attributes,
+            created,
+            lines: Vec::new(),
         })
     }
 
@@ -135,6 +216,23 @@ impl Channel {
         self.created.insert(id, value.clone());
         self.attributes.insert(id, value);
         self
+    }
+
+    fn is_analog(&self) -> bool {
+        matches!(self.physical, Physical::AnalogInput(_))
+    }
+
+    /// Bits of a sample in raw reads.
+    pub(crate) fn raw_bits(&self) -> u32 {
+        match self.physical {
+            Physical::AnalogInput(_) => self.inputs().map_or(16, |ai| ai.raw_bits),
+            Physical::Counter(_) => 32,
+            Physical::Port(_) | Physical::Line(..) => match crate::digital::width(&self.lines) {
+                ..=8 => 8,
+                9..=16 => 16,
+                _ => 32,
+            },
+        }
     }
 
     fn inputs(&self) -> Option<&AnalogInput> {
@@ -238,6 +336,9 @@ impl Channel {
         if let Some(value) = self.attributes.get(&row.id) {
             return Ok(value.clone());
         }
+        if !self.is_analog() {
+            return Err(self.unsupported(row.display()));
+        }
         match row.id {
             id::AI_RNG_HIGH => Ok(Value::F64(self.range()?)),
             id::AI_RNG_LOW => Ok(Value::F64(-self.range()?)),
@@ -259,7 +360,7 @@ impl Channel {
     /// Sets an attribute.
     pub(crate) fn set(&mut self, id: i32, value: Value) -> Result<()> {
         let row = attribute::writable(Object::Channel, id)?;
-        let computed = matches!(row.id, id::AI_RNG_HIGH | id::AI_RNG_LOW);
+        let computed = matches!(row.id, id::AI_RNG_HIGH | id::AI_RNG_LOW) && self.is_analog();
         if !self.attributes.contains_key(&row.id) && !computed {
             return Err(self.unsupported(row.display()));
         }
@@ -315,6 +416,23 @@ impl Channel {
 
     /// What the channel delivers in a run.
     pub(crate) fn source(&self, signal: &Signal) -> Result<Source> {
+        match self.physical {
+            Physical::Counter(_) => {
+                return Ok(Source::new(Kind::Counter(Count {
+                    initial: self.integer(id::CI_COUNT_EDGES_INITIAL_CNT) as u32,
+                    down: self.integer(id::CI_COUNT_EDGES_DIR) == 10124,
+                    signal: signal.clone(),
+                })));
+            }
+            Physical::Port(_) | Physical::Line(..) => {
+                let lines = self.lines.clone();
+                let invert = self.integer(id::DI_INVERT_LINES) != 0;
+                let mut source = Source::new(Kind::Digital(Lines::new(lines, invert, signal)));
+                source.raw_bits = self.raw_bits();
+                return Ok(source);
+            }
+            Physical::AnalogInput(_) => {}
+        }
         self.check_range()?;
         let ai = self
             .inputs()
@@ -341,6 +459,7 @@ impl Channel {
         let way = conversion(self)?;
         let way = (!way.is_identity()).then_some(way);
         Ok(Source {
+            kind: Kind::Analog,
             generator,
             polynomial,
             bits,

@@ -291,3 +291,116 @@ pub(crate) fn thermistor(
 pub(crate) fn sound_pressure(level: f64) -> f64 {
     20e-6 * 10f64.powf(level / 20.0)
 }
+
+/// `DAQmxCreateDIChan`: a channel for each line, or one for all of them.
+pub(crate) fn digital(task: &Task, list: &str, wanted: &str, grouping: i32) -> Result<()> {
+    let listed = names::expand(list)?;
+    if listed.is_empty() {
+        return Err(Error::new(code::PHYSICAL_CHAN_DOES_NOT_EXIST)
+            .with("Physical Channel", format!("\"{list}\"")));
+    }
+    let mut found = Vec::new();
+    for name in &listed {
+        let (device, physical) = driver().physical(name)?;
+        let lines = match physical {
+            Physical::Line(port, line) => vec![(port, line)],
+            Physical::Port(port) => {
+                let width = device
+                    .product
+                    .ports
+                    .get(port as usize)
+                    .map_or(0, |port| port.width);
+                (0..width).map(|line| (port, line)).collect()
+            }
+            _ => {
+                return Err(Error::new(code::INVALID_PHYS_CHAN_TYPE).with("Physical Channel", name));
+            }
+        };
+        found.push((device, physical, lines));
+    }
+    let channels = match grouping {
+        0 => {
+            if let Some((device, physical, _)) = found
+                .iter()
+                .find(|(_, physical, _)| matches!(physical, Physical::Port(_)))
+            {
+                return Err(Error::new(code::INVALID_LINE_GROUPING)
+                    .with("Physical Channel", device.full_name(*physical)));
+            }
+            let full: Vec<_> = found
+                .iter()
+                .map(|(device, physical, _)| device.full_name(*physical))
+                .collect();
+            names::assign(wanted, &full)?
+                .into_iter()
+                .zip(found)
+                .map(|(name, (device, physical, lines))| {
+                    Channel::digital_input(name, device, physical, lines)
+                })
+                .collect()
+        }
+        1 => {
+            let more = found.len() > 1;
+            let lines: Vec<_> = found
+                .iter()
+                .flat_map(|(_, _, lines)| lines.clone())
+                .collect();
+            let (device, physical, _) = found.swap_remove(0);
+            if lines.len() > 32 {
+                return Err(Error::new(code::INVALID_LINE_GROUPING)
+                    .with("Physical Channel", list)
+                    .with("Number of Lines", lines.len()));
+            }
+            let mut name = device.full_name(physical);
+            if more {
+                name.push_str("...");
+            }
+            if !wanted.is_empty() {
+                name = wanted.to_owned();
+            }
+            vec![Channel::digital_input(name, device, physical, lines)]
+        }
+        other => {
+            return Err(Error::new(code::INVALID_ATTRIBUTE_VALUE)
+                .with("Parameter", "lineGrouping")
+                .with("Requested Value", other));
+        }
+    };
+    task.add_channels(channels)
+}
+
+/// `DAQmxCreateCICountEdgesChan`.
+pub(crate) fn count_edges(
+    task: &Task,
+    list: &str,
+    wanted: &str,
+    edge: i32,
+    initial: u32,
+    direction: i32,
+) -> Result<()> {
+    let listed = names::expand(list)?;
+    if listed.is_empty() {
+        return Err(Error::new(code::PHYSICAL_CHAN_DOES_NOT_EXIST)
+            .with("Physical Channel", format!("\"{list}\"")));
+    }
+    let mut found = Vec::new();
+    for name in &listed {
+        let (device, physical) = driver().physical(name)?;
+        let Physical::Counter(counter) = physical else {
+            return Err(Error::new(code::INVALID_PHYS_CHAN_TYPE).with("Physical Channel", name));
+        };
+        found.push((device, counter));
+    }
+    let full: Vec<_> = found
+        .iter()
+        .map(|(device, counter)| device.full_name(Physical::Counter(*counter)))
+        .collect();
+    let channels = names::assign(wanted, &full)?
+        .into_iter()
+        .zip(found)
+        .map(|(name, (device, counter))| {
+            Channel::count_edges(name, device, counter, edge, initial, direction)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    task.add_channels(channels)
+}

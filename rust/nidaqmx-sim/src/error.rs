@@ -96,6 +96,8 @@ codes! {
     UNITS_NOT_FROM_CUSTOM_SCALE = -200447, "A custom scale is named, but the units are not those of a custom scale.";
     DUPLICATE_SCALE = -200356, "A custom scale of this name exists already.";
     TRIGGER_SOURCE_INVALID = -89120, "The source terminal of the trigger or clock is not a terminal of the device.";
+    READ_CHAN_TYPE_MISMATCH = -200525, "This read function does not read channels of the task's type.";
+    INVALID_LINE_GROUPING = -200528, "These lines cannot be grouped like this: whole ports make one channel for all lines, and one channel has 32 lines at most.";
     NO_REF_TRIG = -200282, "The task has no reference trigger, so that a read cannot be relative to it.";
     SIGNAL_EVENT_NOT_SUPPORTED = -200982, "The device does not support this signal event.";
     UNEXPECTED = -50150, "Something went wrong inside the simulated driver. Please report it with the program that shows it.";

@@ -10,6 +10,7 @@
 //! | `driver` | what outlives a task: devices, reservations, clock, signals, ledgers |
 //! | `task`, `run` | settings and states of a task; one acquisition with its buffer |
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
+//! | `digital`, `counter` | digital inputs, counters |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
 //! | `sensor`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
 //! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
@@ -30,6 +31,7 @@ mod conversion;
 mod counter;
 mod create;
 mod device;
+mod digital;
 mod driver;
 mod error;
 mod event;

@@ -69,7 +69,40 @@ pub(crate) fn assign(wanted: &str, physical: &[String]) -> Result<Vec<String>> {
         .with("Number of Channels", physical.len()))
 }
 
-/// Writes names as one list, with neighbouring numbers as ranges.
+/// Writes names as one list, with neighbouring numbers as ranges: `Dev1/ai0:3, Dev1/ai7`.
+pub(crate) fn flatten<S: AsRef<str>>(names: &[S]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut open: Option<(&str, u64, u64)> = None;
+    let close = |open: Option<(&str, u64, u64)>, parts: &mut Vec<String>| match open {
+        Some((prefix, from, to)) if from != to => parts.push(format!("{prefix}{from}:{to}")),
+        Some((prefix, from, _)) => parts.push(format!("{prefix}{from}")),
+        None => {}
+    };
+    for name in names.iter().map(AsRef::as_ref) {
+        // A number with leading zeros would come back as another name.
+        let split =
+            split_number(name).filter(|(prefix, number)| format!("{prefix}{number}") == name);
+        match (open, split) {
+            (Some((prefix, from, to)), Some((again, number)))
+                if prefix == again && to.checked_add(1) == Some(number) =>
+            {
+                open = Some((prefix, from, number));
+            }
+            (_, Some((prefix, number))) => {
+                close(open, &mut parts);
+                open = Some((prefix, number, number));
+            }
+            (_, None) => {
+                close(open.take(), &mut parts);
+                parts.push(name.to_owned());
+            }
+        }
+    }
+    close(open, &mut parts);
+    parts.join(", ")
+}
+
+/// Writes names as one list.
 pub(crate) fn join<S: AsRef<str>>(names: &[S]) -> String {
     names
         .iter()
@@ -111,6 +144,20 @@ mod tests {
         ] {
             let error = expand(bad).unwrap_err();
             assert_eq!(error.code(), code::INVALID_PHYSICAL_CHANNEL_SYNTAX, "{bad}");
+        }
+    }
+
+    #[test]
+    fn flattened_lists_expand_to_the_same_names() {
+        for list in [
+            "Dev1/ai0:3, Dev1/ai7",
+            "x, y1:2, y4, Dev1/port0/line0:1",
+            "a007",
+            "n, n0",
+        ] {
+            let names = expand(list).unwrap();
+            assert_eq!(flatten(&names), list);
+            assert_eq!(expand(&flatten(&names)).unwrap(), names);
         }
     }
 

@@ -2,12 +2,23 @@
 
 use crate::clock::Rate;
 use crate::conversion::Conversion;
+use crate::digital::{Count, Lines};
 use crate::scaling::{Polynomial, evaluate};
 use crate::signal::Generator;
+
+/// What kind of channel a source is.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    Analog,
+    Digital(Lines),
+    Counter(Count),
+}
 
 /// What one channel delivers.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
+    pub(crate) kind: Kind,
+    /// Codes and their scaling, for analog inputs.
     pub(crate) generator: Generator,
     pub(crate) polynomial: Polynomial,
     /// Bits of the converter.
@@ -22,6 +33,27 @@ pub(crate) struct Source {
 const CHUNK: usize = 4096;
 
 impl Source {
+    /// A source without codes.
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            generator: Generator::Constant(0),
+            polynomial: [0.0, 1.0, 0.0, 0.0],
+            bits: 32,
+            raw_bits: 32,
+            way: None,
+        }
+    }
+
+    /// One sample of a digital input or a counter.
+    pub(crate) fn number(&self, index: u64) -> u32 {
+        match &self.kind {
+            Kind::Analog => 0,
+            Kind::Digital(lines) => lines.port_value(index),
+            Kind::Counter(count) => count.value(index),
+        }
+    }
+
     /// Scaled values from sample `first` on.
     pub(crate) fn fill_f64(&self, first: u64, out: &mut [f64]) {
         let mut index = first;

@@ -1,7 +1,8 @@
 //! Read functions: samples straight into the caller's array.
 
+use crate::channel::channel_type;
 use crate::error::{Error, Result, code};
-use crate::plan::Source;
+use crate::plan::{Kind, Source};
 use crate::task::{Claim, Request, Task};
 
 /// How an array of several channels is filled.
@@ -33,13 +34,30 @@ pub(crate) trait Sample: Copy + Default {
     /// Bits of the widest raw sample that can be read as this type.
     const WIDEST: u32;
     /// Writes the samples from `first` on.
-    fn fill(source: &Source, first: u64, out: &mut [Self]);
+    fn fill_analog(source: &Source, first: u64, out: &mut [Self]);
+    /// A sample of a digital input or a counter.
+    fn from_number(number: u32) -> Self;
+
+    /// Writes the samples of any source from `first` on.
+    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+        if matches!(source.kind, Kind::Analog) {
+            Self::fill_analog(source, first, out);
+            return;
+        }
+        for (index, sample) in (first..).zip(out) {
+            *sample = Self::from_number(source.number(index));
+        }
+    }
 }
 
 impl Sample for f64 {
     const WIDEST: u32 = 64;
 
-    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+    fn from_number(number: u32) -> Self {
+        f64::from(number)
+    }
+
+    fn fill_analog(source: &Source, first: u64, out: &mut [Self]) {
         source.fill_f64(first, out);
     }
 }
@@ -47,7 +65,11 @@ impl Sample for f64 {
 impl Sample for i16 {
     const WIDEST: u32 = 16;
 
-    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+    fn from_number(number: u32) -> Self {
+        number as i16
+    }
+
+    fn fill_analog(source: &Source, first: u64, out: &mut [Self]) {
         source.generator.fill_i16(first, out);
     }
 }
@@ -55,7 +77,11 @@ impl Sample for i16 {
 impl Sample for i32 {
     const WIDEST: u32 = 64;
 
-    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+    fn from_number(number: u32) -> Self {
+        number as i32
+    }
+
+    fn fill_analog(source: &Source, first: u64, out: &mut [Self]) {
         source.generator.fill_i32(first, out);
     }
 }
@@ -63,7 +89,11 @@ impl Sample for i32 {
 impl Sample for u16 {
     const WIDEST: u32 = 16;
 
-    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+    fn from_number(number: u32) -> Self {
+        number as u16
+    }
+
+    fn fill_analog(source: &Source, first: u64, out: &mut [Self]) {
         let mut codes = [0i16; CHUNK];
         let mut index = first;
         for part in out.chunks_mut(CHUNK) {
@@ -79,7 +109,11 @@ impl Sample for u16 {
 impl Sample for u32 {
     const WIDEST: u32 = 64;
 
-    fn fill(source: &Source, first: u64, out: &mut [Self]) {
+    fn from_number(number: u32) -> Self {
+        number
+    }
+
+    fn fill_analog(source: &Source, first: u64, out: &mut [Self]) {
         let mut codes = [0i32; CHUNK];
         let mut index = first;
         for part in out.chunks_mut(CHUNK) {
@@ -89,6 +123,19 @@ impl Sample for u32 {
                 .for_each(|(out, code)| *out = *code as u32);
             index += part.len() as u64;
         }
+    }
+}
+
+impl Sample for u8 {
+    const WIDEST: u32 = 8;
+
+    fn from_number(number: u32) -> Self {
+        number as u8
+    }
+
+    /// Never reached: only digital inputs are read as bytes.
+    fn fill_analog(_: &Source, _: u64, out: &mut [Self]) {
+        out.fill(0);
     }
 }
 
@@ -146,6 +193,7 @@ pub(crate) fn read<T: Sample>(
     timeout: f64,
     mode: Result<Fill>,
     out: &mut [T],
+    family: i32,
     scalar: bool,
 ) -> Outcome {
     let mode = match mode {
@@ -162,6 +210,7 @@ pub(crate) fn read<T: Sample>(
         timeout,
         capacity: out.len(),
         width: 1,
+        family,
         scalar,
         widest: T::WIDEST,
     };
@@ -192,13 +241,18 @@ pub(crate) fn read_raw(
         timeout,
         capacity: out.len(),
         width,
+        family: 0,
         scalar: false,
         widest: 64,
     };
     let outcome = finish(task.claim(request), |claim| {
         width = claim.raw_width();
         let elements = claim.count * claim.sources.len();
-        if width == 2 {
+        if width == 1 {
+            let mut codes = vec![0u8; elements];
+            fill(claim, Fill::ByScan, &mut codes)?;
+            copy_bytes(out, &codes, u8::to_ne_bytes);
+        } else if width == 2 {
             let mut codes = vec![0i16; elements];
             fill(claim, Fill::ByScan, &mut codes)?;
             copy_bytes(out, &codes, i16::to_ne_bytes);
@@ -235,4 +289,58 @@ fn finish(
             },
         },
     }
+}
+
+/// Reads digital lines, a byte for each. Gives the bytes of a sample of a channel, too: as many as
+/// the channel with the most lines has; the others are filled up with zeros.
+pub(crate) fn read_lines(
+    task: &Task,
+    samples: i32,
+    timeout: f64,
+    mode: Result<Fill>,
+    out: &mut [u8],
+) -> (Outcome, usize) {
+    let outcome = mode.and_then(|mode| Ok((mode, task.lines_per_channel()?)));
+    let (mode, width) = match outcome {
+        Ok(found) => found,
+        Err(error) => {
+            return (
+                Outcome {
+                    samples: 0,
+                    error: Some(error),
+                },
+                0,
+            );
+        }
+    };
+    let request = Request {
+        samples,
+        timeout,
+        capacity: out.len(),
+        width,
+        family: channel_type::DIGITAL_INPUT,
+        scalar: false,
+        widest: 64,
+    };
+    let outcome = finish(task.claim(request), |claim| {
+        let channels = claim.sources.len();
+        out[..claim.count * channels * width].fill(0);
+        for (channel, &source) in claim.sources.iter().enumerate() {
+            let Kind::Digital(lines) = &claim.plan.sources[source].kind else {
+                continue;
+            };
+            for sample in 0..claim.count {
+                let place = match mode {
+                    Fill::ByChannel => channel * claim.count + sample,
+                    Fill::ByScan => sample * channels + channel,
+                };
+                let index = claim.first + sample as u64;
+                for (byte, line) in out[place * width..].iter_mut().zip(&lines.lines) {
+                    *byte = u8::from(lines.line(*line, index));
+                }
+            }
+        }
+        Ok(())
+    });
+    (outcome, width)
 }

@@ -6,9 +6,9 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::attribute::{self, Object, Value};
-use crate::channel::Channel;
+use crate::channel::{Channel, channel_type};
 use crate::clock::{Clock, Rate};
-use crate::device::Device;
+use crate::device::{Device, Physical};
 use crate::driver::{driver, lock};
 use crate::error::{Error, Result, code};
 use crate::event::{Call, Callback, Events, SIGNALS};
@@ -145,6 +145,8 @@ pub(crate) struct Request {
     pub(crate) capacity: usize,
     /// Elements that a sample of a channel takes.
     pub(crate) width: usize,
+    /// The type of channels that the function reads; 0 for any.
+    pub(crate) family: i32,
     /// The function reads one channel only.
     pub(crate) scalar: bool,
     /// Bits of the widest raw sample that the function can hand over.
@@ -221,9 +223,11 @@ impl Task {
                     .with("Channel Name", &channel.name));
             }
         }
-        if let Some(last) = channels.last() {
-            driver().set_last_channel(&last.name);
-        }
+        let created: Vec<_> = channels
+            .iter()
+            .map(|channel| channel.name.as_str())
+            .collect();
+        driver().set_last_channel(&names::flatten(&created));
         state.channels.extend(channels);
         state.unverify();
         Ok(())
@@ -436,12 +440,21 @@ impl Task {
                     .channels
                     .iter()
                     .filter(|one| names.contains(&one.name));
-                let bits = widths
-                    .map(|one| one.integer(crate::channel::id::AI_RAW_SAMP_SIZE))
-                    .max();
-                Value::U32(bits.unwrap_or(0) as u32 / 8)
+                let bits = widths.map(Channel::raw_bits).max();
+                Value::U32(bits.unwrap_or(0) / 8)
             }
             0x217B => Value::U32(state.read_names()?.len() as u32),
+            0x217C => {
+                if state.family() != channel_type::DIGITAL_INPUT {
+                    return Err(unsupported());
+                }
+                let names = state.read_names()?;
+                let read = state
+                    .channels
+                    .iter()
+                    .filter(|one| names.contains(&one.name));
+                Value::U32(read.map(|one| one.lines.len()).max().unwrap_or(0) as u32)
+            }
             0x2232 => Value::I32(read.wait_mode),
             0x22B0 => Value::F64(read.sleep_time),
             0x31E8 => {
@@ -1026,6 +1039,14 @@ impl Task {
         }
     }
 
+    /// Bytes that a sample of a channel takes in a read of lines.
+    pub(crate) fn lines_per_channel(&self) -> Result<usize> {
+        if self.state()?.family() != channel_type::DIGITAL_INPUT {
+            return Err(Error::new(code::READ_CHAN_TYPE_MISMATCH));
+        }
+        Ok(self.get_read(0x217C)?.as_u64() as usize)
+    }
+
     /// Bytes of one raw sample of the channels to read.
     pub(crate) fn raw_width(&self) -> Result<usize> {
         match self.get_read(0x217A)? {
@@ -1091,6 +1112,9 @@ impl Task {
     ) -> Result<(Claim, Option<Error>)> {
         if held.channels.is_empty() {
             return Err(Error::new(code::READ_NO_INPUT_CHANS));
+        }
+        if request.family != 0 && request.family != held.family() {
+            return Err(Error::new(code::READ_CHAN_TYPE_MISMATCH));
         }
         if held.phase != Phase::Running {
             if !held.read.auto_start {
@@ -1438,7 +1462,11 @@ impl State {
                 .iter()
                 .filter(|channel| channel.device.name == device.name)
                 .count();
-            let limits = ClockLimits::analog(&device, count)?;
+            let limits = match self.family() {
+                channel_type::DIGITAL_INPUT => ClockLimits::digital(&device)?,
+                channel_type::COUNTER_INPUT => ClockLimits::counter(&device)?,
+                _ => ClockLimits::analog(&device, count)?,
+            };
             common = Some(match common {
                 None => limits,
                 Some(common) => ClockLimits {
@@ -1450,6 +1478,32 @@ impl State {
             });
         }
         common
+    }
+
+    /// The type of the task's channels; 0 where it has none.
+    fn family(&self) -> i32 {
+        self.channels
+            .first()
+            .map_or(0, |channel| channel.integer(crate::channel::id::CHAN_TYPE))
+    }
+
+    /// The engines of devices that the task needs for itself.
+    fn resources(&self, clocked: bool) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for channel in &self.channels {
+            let device = channel.device.name.to_ascii_lowercase();
+            let engine = match channel.physical {
+                Physical::AnalogInput(_) => format!("{device}/ai"),
+                Physical::Counter(number) => format!("{device}/ctr{number}"),
+                // On demand, any number of tasks can read the same lines.
+                Physical::Port(_) | Physical::Line(..) if !clocked => continue,
+                Physical::Port(_) | Physical::Line(..) => format!("{device}/di"),
+            };
+            if !all.contains(&engine) {
+                all.push(engine);
+            }
+        }
+        all
     }
 
     /// The rate as the clock makes it; `None` on demand.
@@ -1531,10 +1585,19 @@ impl State {
                 channel.source(signals.of(&channel.device.name, &physical))
             })
             .collect::<Result<Vec<_>>>()?;
-        let resources = devices
-            .iter()
-            .map(|device| format!("{}/ai", device.name.to_ascii_lowercase()))
-            .collect();
+        let untimed = self.channels.iter().find(|channel| {
+            let ports = channel.device.product.ports;
+            channel
+                .lines
+                .iter()
+                .any(|(port, _)| ports.get(*port as usize).is_some_and(|port| !port.timed))
+        });
+        if let Some(channel) = untimed.filter(|_| rate.is_some()) {
+            return Err(Error::value("DAQmx_SampTimingType", self.timing.kind)
+                .with("You Can Select", "DAQmx_Val_OnDemand")
+                .with("Channel Name", &channel.name));
+        }
+        let resources = self.resources(rate.is_some());
         let plan = Arc::new(Plan {
             rate,
             total,

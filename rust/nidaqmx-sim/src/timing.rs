@@ -84,6 +84,31 @@ impl ClockLimits {
         })
     }
 
+    /// The limits for the digital inputs of a device; `None` where they have no clock.
+    pub(crate) fn digital(device: &Device) -> Option<Self> {
+        let fastest = device.product.di_max_rate;
+        (fastest > 0.0).then_some(Self {
+            timebase: 100_000_000,
+            min_divisor: 1,
+            slowest: 100e6 / f64::from(u32::MAX),
+            fastest_single: fastest,
+            fastest,
+        })
+    }
+
+    /// The limits for a counter of a device; `None` where it has no sample clock.
+    pub(crate) fn counter(device: &Device) -> Option<Self> {
+        let counters = device.product.counters.filter(|counters| counters.timed)?;
+        let fastest = counters.timebase / 4.0;
+        Some(Self {
+            timebase: counters.timebase as u64,
+            min_divisor: 1,
+            slowest: counters.timebase / f64::from(u32::MAX),
+            fastest_single: fastest,
+            fastest,
+        })
+    }
+
     /// The rate that the clock makes when asked for `rate`: the timebase divided by a whole number,
     /// not slower than asked where the device can.
     pub(crate) fn coerce(&self, rate: f64) -> Result<Rate> {
