@@ -89,7 +89,7 @@ def test_devices():
     [
         (["--ai", "Dev1/ai99", "--rate", "1e3", "--simulate"], "-200170"),
         (["--ai", "Dev9/ai0", "--rate", "1e3", "--simulate"], "-200220"),
-        (["--ai", "Dev1/ai0", "--rate", "1e9", "--simulate"], "-200"),
+        (["--ai", "Dev1/ai0", "--rate", "1e9", "--simulate"], "Maximum Value"),
         (["--ai", "Dev1/ai0", "--rate", "fast", "--simulate"], "--rate"),
         (["--ai", "Dev1/ai0", "--rate", "-1", "--simulate"], "above 0"),
         (["--ai", "Dev1/ai0", "--rate", "1e3", "--seconds", "0", "--simulate"], "above 0"),
@@ -130,6 +130,13 @@ def nidaqmx_is_installed() -> bool:
     from ctypes.util import find_library
 
     return find_library("nidaqmx") is not None or find_library("nicaiu") is not None
+
+
+@pytest.mark.parametrize("out", ["", "."])
+def test_a_folder_is_no_output(tmp_path, out):
+    result = record(tmp_path / out, "--samples", "10", "--unthrottled")
+    assert result.returncode == 1
+    assert "is a folder" in result.stderr
 
 
 def test_an_existing_file_is_not_touched(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import math
 import operator
 import os
@@ -167,6 +168,8 @@ class Recorder:
         if _native.DEBUG_BUILD:
             warnings.warn("this is a debug build of daqring: it is slow", RuntimeWarning, stacklevel=2)
         self._path = Path(path)
+        if self._path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder, not a file to be made", str(self._path))
         self._overwrite = bool(overwrite)
         self._source = TaskSource(task, dtype)
         self._wanted = _wanted(seconds, samples, self._source)

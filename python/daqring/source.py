@@ -71,13 +71,14 @@ class ReadFailure(Exception):
 
 
 def describe(error: Exception) -> str:
-    """The driver's error as one sentence: its first line and its code."""
+    """The driver's error on one line: its first line, the properties and values it names, its code."""
     code = getattr(error, "error_code", None)
-    text = str(error).strip()
-    first = text.splitlines()[0].strip() if text else type(error).__name__
-    if code is None or str(code) in first:
-        return first
-    return f"{first} (error {code})"
+    first, *rest = str(error).strip().splitlines() or [type(error).__name__]
+    details = [line.strip() for line in rest if ": " in line]
+    details = [line for line in details if not line.startswith(("Task Name:", "Status Code:"))]
+    if code is not None and str(code) not in first:
+        details.append(f"error {code}")
+    return first.strip() + (f" ({'; '.join(details)})" if details else "")
 
 
 def default_buffer(rate: float, samples: int) -> int:
