@@ -23,7 +23,17 @@ from daqring.pipeline import Pipeline
 from daqring.queue import Queue, SpscQueue
 from daqring.recorder import Recorder, record
 from daqring.report import Gap, Report
-from daqring.tdms import Log, LogChannel, LogGroup, Recovery, Verification, open, recover, verify
+from daqring.tdms import (
+    Log,
+    LogChannel,
+    LogGroup,
+    Recovery,
+    Verification,
+    defragment,
+    open,
+    recover,
+    verify,
+)
 from daqring.workers import Workers
 
 __all__ = [
@@ -49,6 +59,7 @@ __all__ = [
     "Workers",
     "__version__",
     "cancelled",
+    "defragment",
     "open",
     "record",
     "recover",

@@ -129,6 +129,9 @@ class LogFile:
     def read_text(self, group: int, channel: int, start: int, stop: int) -> list[str]: ...
 
 def verify(path: str | os.PathLike[str]) -> dict[str, Any]: ...
+def defragment(
+    path: str | os.PathLike[str], output: str | os.PathLike[str], overwrite: bool
+) -> dict[str, int]: ...
 def recover(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str] | None,

@@ -186,6 +186,17 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("--json", action="store_true", help="print it as JSON")
     recover.set_defaults(run=_recover)
 
+    defragment = commands.add_parser(
+        "defragment",
+        help="rewrite a fragmented TDMS file of another program",
+        description="Rewrite a TDMS file that another program wrote in many small segments into few large "
+        "ones, with checksums. The file itself is not changed.",
+    )
+    defragment.add_argument("file", metavar="FILE")
+    defragment.add_argument("out", metavar="OUT", help="the file to make")
+    defragment.add_argument("--overwrite", action="store_true", help="replace an existing OUT")
+    defragment.set_defaults(run=_defragment)
+
     devices = commands.add_parser("devices", help="list the devices that the driver knows")
     devices.add_argument("--json", action="store_true", help="print them as JSON")
     _simulation_flags(devices)
@@ -375,6 +386,18 @@ def _recover(arguments: argparse.Namespace) -> int:
     else:
         print(result)
     return EXIT_LOST if result.lost else 0
+
+
+def _defragment(arguments: argparse.Namespace) -> int:
+    try:
+        done = daqring.defragment(arguments.file, arguments.out, overwrite=arguments.overwrite)
+    except FileExistsError:
+        raise _Refusal(f"{arguments.out} exists already; choose another name, or add --overwrite") from None
+    print(
+        f"{arguments.out}: {done['segments_after']:,} segments, {done['bytes_after']:,} bytes; "
+        f"before {done['segments_before']:,} segments, {done['bytes_before']:,} bytes"
+    )
+    return 0
 
 
 def _devices(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,17 @@ import numpy.typing as npt
 from daqring import _native
 from daqring.report import GAP_CAUSES, Gap
 
-__all__ = ["Log", "LogChannel", "LogGroup", "Recovery", "Verification", "open", "recover", "verify"]
+__all__ = [
+    "Log",
+    "LogChannel",
+    "LogGroup",
+    "Recovery",
+    "Verification",
+    "defragment",
+    "open",
+    "recover",
+    "verify",
+]
 
 # What a log holds besides numbers: texts as objects, TDMS timestamps as datetime64[ns].
 _DTYPES = {"text": np.dtype(object), "timestamp": np.dtype("datetime64[ns]")}
@@ -442,3 +452,20 @@ def recover(
         streams=tuple(result["streams"]),
         summary=result["summary"],
     )
+
+
+def defragment(
+    path: str | os.PathLike[str], output: str | os.PathLike[str], *, overwrite: bool = False
+) -> dict[str, int]:
+    """Rewrites a fragmented TDMS file of another program into few large segments with checksums.
+
+    All groups, channels, properties and values are those of the original, which is not changed.
+
+    Returns ``segments_before``, ``segments_after``, ``bytes_before`` and ``bytes_after``.
+
+    Raises:
+        FileExistsError, OSError: A file cannot be read or made.
+        LogFormatError: The file is damaged, is of a kind that is not read, or is daqring's own (whose
+            segments are what the recording chose, see :class:`LogOptions`).
+    """
+    return _native.defragment(_file(path), output, overwrite)

@@ -45,6 +45,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod defragment;
 mod durable;
 mod error;
 mod gather;
@@ -64,6 +65,7 @@ mod verify;
 mod walk;
 mod writer;
 
+pub use defragment::{DefragmentReport, defragment};
 pub use durable::{Position, SyncHandle, SyncNeed};
 pub use error::LogError;
 pub use layout::{

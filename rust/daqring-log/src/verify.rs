@@ -436,6 +436,24 @@ impl Check<'_, '_> {
     /// Checks a block's place in its stream.
     fn block(&mut self, stamped: &Stamped, sound: bool) {
         let (Some(group), Some(block)) = (&stamped.group, stamped.stamp.block()) else {
+            if let Some(group) = stamped
+                .group
+                .as_ref()
+                .filter(|_| !stamped.is_housekeeping())
+            {
+                // Values without a place in a stream, as in a file that was rewritten.
+                let most = stamped
+                    .contents
+                    .iter()
+                    .map(|content| content.count)
+                    .max()
+                    .unwrap_or(0);
+                let stream = self.report.stream(group);
+                match sound {
+                    true => stream.samples = stream.samples.saturating_add(most),
+                    false => stream.damaged = stream.damaged.saturating_add(most),
+                }
+            }
             return;
         };
         let offset = stamped.offset;

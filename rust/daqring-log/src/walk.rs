@@ -1,7 +1,7 @@
 //! From segment to segment through a file, in bounded memory.
 
 use crate::error::LogError;
-use crate::segment::{LEAD_IN, LeadIn, UNFINISHED, toc};
+use crate::segment::{LEAD_IN, LeadIn, TAG, UNFINISHED, toc};
 use crate::source::Source;
 
 /// A segment as it lies in the file.
@@ -97,7 +97,15 @@ impl<'s> Walker<'s> {
             return Ok(Step::End);
         }
         if rest < LEAD_IN as u64 {
-            return Ok(Step::CutOff);
+            let skip = self.fill(offset, rest as usize)?;
+            let there = &self.window[skip..skip + rest as usize];
+            return match there.iter().zip(&TAG).all(|(byte, tag)| byte == tag) {
+                true => Ok(Step::CutOff),
+                false => Err(LogError::format(
+                    offset,
+                    "a segment should begin with TDSm, there is something else",
+                )),
+            };
         }
         let skip = self.fill(offset, LEAD_IN)?;
         let mut lead_in_bytes = [0; LEAD_IN];

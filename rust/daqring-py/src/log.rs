@@ -540,10 +540,30 @@ fn recover(
     Ok(dict)
 }
 
+/// Rewrites a fragmented file of another program into large segments.
+#[pyfunction]
+fn defragment(
+    py: Python<'_>,
+    path: PathBuf,
+    output: PathBuf,
+    overwrite: bool,
+) -> PyResult<Bound<'_, PyDict>> {
+    let report = py
+        .detach(|| daqring_log::defragment(&path, &output, overwrite))
+        .map_err(log_error)?;
+    let dict = PyDict::new(py);
+    dict.set_item("segments_before", report.segments_before)?;
+    dict.set_item("segments_after", report.segments_after)?;
+    dict.set_item("bytes_before", report.bytes_before)?;
+    dict.set_item("bytes_after", report.bytes_after)?;
+    Ok(dict)
+}
+
 /// Adds this part's classes and functions to the native module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LOST_UNKNOWN", daqring_log::LOST_UNKNOWN)?;
     module.add_class::<LogFile>()?;
     module.add_function(wrap_pyfunction!(verify, module)?)?;
-    module.add_function(wrap_pyfunction!(recover, module)?)
+    module.add_function(wrap_pyfunction!(recover, module)?)?;
+    module.add_function(wrap_pyfunction!(defragment, module)?)
 }
