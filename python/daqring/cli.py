@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="record analog inputs into a TDMS file",
         description="Record analog input voltages into a TDMS file that LabVIEW, DIAdem, Excel, MATLAB and "
         "npTDMS open. Without --seconds or --samples it runs until Ctrl-C.",
-        epilog="Example: daqring record run.tdms --ai Dev1/ai0:7 --rate 1e6 --seconds 5 --simulate",
+        epilog="Example: daqring record run.tdms --ai Dev1/ai0:7 --rate 1e5 --seconds 5 --simulate",
     )
     record.add_argument("out", metavar="OUT", help="the file to make")
     record.add_argument(
