@@ -1,6 +1,7 @@
 //! The event count: sleep until something may have changed, and never miss it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::compiler_fence;
 use std::time::Instant;
 
 use crate::barrier::Barrier;
@@ -24,10 +25,14 @@ pub struct EventCount {
 /// What every notifier reads. Seldom written, so that each core keeps its copy.
 #[derive(Debug)]
 struct Watched {
-    /// Length of `sleepers`. Written under its lock only.
-    sleeping: AtomicUsize,
+    /// Length of `sleepers`, plus `FENCED`. Written under the lock only.
+    attention: AtomicUsize,
     barrier: Barrier,
 }
+
+/// In `attention`: look behind a fence, whether somebody sleeps or not. So the
+/// notifier's fast path is one load and one branch for both kinds of barrier.
+const FENCED: usize = 1 << (usize::BITS - 1);
 
 #[derive(Debug)]
 struct Sleeper {
@@ -49,13 +54,15 @@ impl EventCount {
 
     /// With this barrier, or with [`Barrier::Fence`] where the system has no other.
     pub fn with_barrier(barrier: Barrier) -> Self {
-        Self {
+        let event = Self {
             watched: Padded(Watched {
-                sleeping: AtomicUsize::new(0),
+                attention: AtomicUsize::new(0),
                 barrier: barrier.or_fence(),
             }),
             sleepers: Mutex::new(VecDeque::new()),
-        }
+        };
+        event.announce(0);
+        event
     }
 
     /// The barrier in use.
@@ -63,40 +70,50 @@ impl EventCount {
         self.watched.barrier
     }
 
-    /// Does anyone sleep? Call it after the change to the ring.
-    #[inline(always)]
-    pub(crate) fn has_sleepers(&self) -> bool {
-        self.watched.barrier.light();
-        self.watched.sleeping.load(Ordering::Relaxed) != 0
-    }
-
     /// Wakes one sleeper, if any. Call it after the change that it waits for.
     #[inline(always)]
     pub fn notify_one(&self) {
-        if self.has_sleepers() {
-            self.wake(1);
-        }
+        self.notify(1);
     }
 
     /// Wakes up to `count` sleepers.
     #[inline(always)]
     pub fn notify(&self, count: usize) {
-        if self.has_sleepers() {
-            self.wake(count);
+        // The processor may still load this before the caller's store to the
+        // ring is visible: the sleeper's barrier, or the fence, forbids it.
+        compiler_fence(Ordering::SeqCst);
+        if self.watched.attention.load(Ordering::Relaxed) != 0 {
+            self.look(count);
         }
     }
 
     /// Wakes every sleeper.
     #[inline(always)]
     pub fn notify_all(&self) {
-        if self.has_sleepers() {
-            self.wake(usize::MAX);
-        }
+        self.notify(usize::MAX);
     }
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn wake(&self, count: usize) {
+    fn look(&self, count: usize) {
+        self.watched.barrier.light();
+        if self.watched.attention.load(Ordering::Relaxed) & !FENCED != 0 {
+            self.wake(count);
+        }
+    }
+
+    /// Under the lock: tells notifiers how many sleep now.
+    fn announce(&self, sleeping: usize) {
+        let fenced = match self.watched.barrier {
+            Barrier::Asymmetric => 0,
+            Barrier::Fence => FENCED,
+        };
+        self.watched
+            .attention
+            .store(sleeping | fenced, Ordering::Relaxed);
+    }
+
+    fn wake(&self, count: usize) {
         for _ in 0..count {
             let mut sleepers = lock(&self.sleepers);
             // A woken thread leaves the list here: it is woken once, however
@@ -104,9 +121,7 @@ impl EventCount {
             let Some(sleeper) = sleepers.pop_front() else {
                 return;
             };
-            self.watched
-                .sleeping
-                .store(sleepers.len(), Ordering::Relaxed);
+            self.announce(sleepers.len());
             // Under the lock, so that a sleeper that leaves of its own accord
             // knows whether it has been chosen.
             sleeper.notified.store(true, Ordering::Release);
@@ -127,9 +142,7 @@ impl EventCount {
             {
                 let mut sleepers = lock(&self.sleepers);
                 sleepers.push_back(Arc::clone(&sleeper));
-                self.watched
-                    .sleeping
-                    .store(sleepers.len(), Ordering::Relaxed);
+                self.announce(sleepers.len());
             }
             let ordered = self.watched.barrier.heavy();
             // From here on every change either was made before the barrier, and
@@ -174,10 +187,7 @@ impl Drop for Registered<'_> {
         let before = sleepers.len();
         sleepers.retain(|other| !Arc::ptr_eq(other, self.sleeper));
         let chosen = sleepers.len() == before;
-        self.event
-            .watched
-            .sleeping
-            .store(sleepers.len(), Ordering::Relaxed);
+        self.event.announce(sleepers.len());
         drop(sleepers);
         if chosen {
             self.event.wake(1);

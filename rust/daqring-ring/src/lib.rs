@@ -10,6 +10,9 @@
 //! waits by a [`WaitStrategy`]: spin, adaptive or park. Parking costs the other
 //! side nothing while nobody sleeps: see [`EventCount`] and [`Barrier`].
 //!
+//! Fallible operations come in three: `try_x` never waits, `x` waits, and
+//! `x_until` waits no longer than to a deadline.
+//!
 //! The reasons for every memory ordering are in the crate's `DESIGN.md`.
 
 mod arena;

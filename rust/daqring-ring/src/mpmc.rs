@@ -345,7 +345,7 @@ impl<T> Shared<T> {
     ) -> Option<R> {
         let pace = &self.handles.producers_pace;
         let mut waiter = Waiter::at_pace(self.wait, pace);
-        let done = waiter.wait(&self.freed, deadline, attempt);
+        let done = waiter.wait_patiently(&self.freed, deadline, attempt);
         waiter.remember(pace);
         done
     }
@@ -358,7 +358,7 @@ impl<T> Shared<T> {
     ) -> Option<R> {
         let pace = &self.handles.consumers_pace;
         let mut waiter = Waiter::at_pace(self.wait, pace);
-        let done = waiter.wait(&self.filled, deadline, attempt);
+        let done = waiter.wait_patiently(&self.filled, deadline, attempt);
         waiter.remember(pace);
         done
     }

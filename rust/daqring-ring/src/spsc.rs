@@ -40,11 +40,14 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 use std::time::Instant;
 
 use crate::errors::{PopError, PushError};
 use crate::event::EventCount;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Padded, UnsafeCell};
+use crate::sync::{
+    Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering, Padded, UnsafeCell, spin_loop,
+};
 use crate::wait::{WaitStrategy, Waiter};
 
 type Cell<T> = UnsafeCell<MaybeUninit<T>>;
@@ -55,6 +58,9 @@ type Cell<T> = UnsafeCell<MaybeUninit<T>>;
 struct Shared<T> {
     cells: Box<[Cell<T>]>,
     closed: AtomicBool,
+    /// What waiting has taught either side, in nanoseconds.
+    producer_pace: AtomicU64,
+    consumer_pace: AtomicU64,
     /// The consumer waits here.
     filled: EventCount,
     /// The producer waits here.
@@ -65,13 +71,114 @@ struct Shared<T> {
     tail: Padded<AtomicUsize>,
 }
 
-impl<T> Shared<T> {
+/// Where the cells are, kept by each handle to save it a detour.
+struct Cells<T> {
+    first: NonNull<Cell<T>>,
+    mask: usize,
+}
+
+impl<T> Cells<T> {
+    fn of(cells: &[Cell<T>]) -> Self {
+        debug_assert!(cells.len().is_power_of_two());
+        Self {
+            first: NonNull::from(cells).cast(),
+            mask: cells.len() - 1,
+        }
+    }
+
+    /// # Safety
+    /// The ring must live, as it does while a handle has its share of it.
     #[inline(always)]
-    fn cell(&self, position: usize) -> &Cell<T> {
-        let mask = self.cells.len() - 1;
-        // SAFETY: the number of cells is a power of two, so masking by one less
-        // than it gives an index below it.
-        unsafe { self.cells.get_unchecked(position & mask) }
+    unsafe fn cell(&self, position: usize) -> &Cell<T> {
+        // SAFETY: there is a power of two of cells, so masking by one less gives
+        // the index of one of them; the caller promises that they live.
+        unsafe { self.first.add(position & self.mask).as_ref() }
+    }
+
+    /// `count` cells from a position on: those before the wrap and those after.
+    ///
+    /// # Safety
+    /// As for `cell`.
+    #[inline(always)]
+    unsafe fn run(&self, position: usize, count: usize) -> (&[Cell<T>], &[Cell<T>]) {
+        // SAFETY: `of` took both from a slice; the caller promises that it lives.
+        let cells = unsafe { NonNull::slice_from_raw_parts(self.first, self.mask + 1).as_ref() };
+        let start = position & self.mask;
+        let before = count.min(cells.len() - start);
+        (&cells[start..start + before], &cells[..count - before])
+    }
+}
+
+impl<T> Shared<T> {
+    /// Waits while the head is `full`, and gives the new one. A plain function of
+    /// plain values, so that the handle's fields can stay in registers around it.
+    #[cold]
+    #[inline(never)]
+    fn wait_for_room(
+        &self,
+        full: usize,
+        wait: WaitStrategy,
+        deadline: Option<Instant>,
+    ) -> Result<usize, PushError<()>> {
+        // Lets the consumer get ahead, as in `wait_for_values`.
+        spin_loop();
+        let check = || {
+            if self.closed.load(Ordering::Acquire) {
+                return Some(Err(PushError::Closed(())));
+            }
+            let head = self.head.load(Ordering::Acquire);
+            (head != full).then_some(Ok(head))
+        };
+        if let Some(done) = check() {
+            return done;
+        }
+        let mut waiter = Waiter::at_pace(wait, &self.producer_pace);
+        let done = waiter.wait(&self.freed, deadline, check);
+        waiter.remember(&self.producer_pace);
+        done.unwrap_or(Err(PushError::Timeout(())))
+    }
+
+    /// Waits while the tail is `empty`, and gives the new one.
+    #[cold]
+    #[inline(never)]
+    fn wait_for_values(
+        &self,
+        empty: usize,
+        wait: WaitStrategy,
+        deadline: Option<Instant>,
+    ) -> Result<usize, PopError> {
+        // Lets the producer get ahead: to read its line for every value is what
+        // costs both sides most.
+        spin_loop();
+        let check = || match self.look_past(empty) {
+            Err(PopError::Empty) => None,
+            done => Some(done),
+        };
+        if let Some(done) = check() {
+            return done;
+        }
+        let mut waiter = Waiter::at_pace(wait, &self.consumer_pace);
+        let done = waiter.wait(&self.filled, deadline, check);
+        waiter.remember(&self.consumer_pace);
+        done.unwrap_or(Err(PopError::Timeout))
+    }
+
+    /// The tail, if it is not `empty` any more.
+    #[inline(always)]
+    fn look_past(&self, empty: usize) -> Result<usize, PopError> {
+        let tail = self.tail.load(Ordering::Acquire);
+        if tail != empty {
+            return Ok(tail);
+        }
+        if !self.closed.load(Ordering::Acquire) {
+            return Err(PopError::Empty);
+        }
+        // What the producer pushed before it closed is visible now.
+        let tail = self.tail.load(Ordering::Acquire);
+        if tail != empty {
+            return Ok(tail);
+        }
+        Err(PopError::Closed)
     }
 
     fn close(&self) {
@@ -87,7 +194,7 @@ impl<T> Drop for Shared<T> {
         let tail = self.tail.load(Ordering::Acquire);
         let mut head = self.head.load(Ordering::Acquire);
         while head != tail {
-            self.cell(head).with_mut(|cell| {
+            self.cells[head & (self.cells.len() - 1)].with_mut(|cell| {
                 // SAFETY: published and not popped, so it holds a value.
                 unsafe { (*cell).assume_init_drop() }
             });
@@ -112,6 +219,8 @@ pub fn ring<T>(capacity: usize, wait: WaitStrategy) -> (Producer<T>, Consumer<T>
             .map(|_| UnsafeCell::new(MaybeUninit::uninit()))
             .collect(),
         closed: AtomicBool::new(false),
+        producer_pace: AtomicU64::new(0),
+        consumer_pace: AtomicU64::new(0),
         filled: EventCount::new(),
         freed: EventCount::new(),
         head: Padded(AtomicUsize::new(0)),
@@ -121,17 +230,19 @@ pub fn ring<T>(capacity: usize, wait: WaitStrategy) -> (Producer<T>, Consumer<T>
         Producer {
             shared: Arc::clone(&shared),
             tail: 0,
-            head: 0,
+            limit: capacity,
             capacity,
-            waiter: Waiter::new(wait),
+            cells: Cells::of(&shared.cells),
+            wait,
             owns: PhantomData,
         },
         Consumer {
-            shared,
             head: 0,
             tail: 0,
             capacity,
-            waiter: Waiter::new(wait),
+            cells: Cells::of(&shared.cells),
+            shared,
+            wait,
             owns: PhantomData,
         },
     )
@@ -142,11 +253,12 @@ pub struct Producer<T> {
     shared: Arc<Shared<T>>,
     /// Next position to be written.
     tail: usize,
-    /// The head as last seen: the consumer's line is read only when the ring
-    /// looks full.
-    head: usize,
+    /// Where the ring is full, by the head as last seen: the consumer's line is
+    /// read only when the tail has come here.
+    limit: usize,
     capacity: usize,
-    waiter: Waiter,
+    cells: Cells<T>,
+    wait: WaitStrategy,
     /// Neither `Sync` nor, without `T: Send`, `Send`.
     owns: PhantomData<std::cell::Cell<T>>,
 }
@@ -162,8 +274,10 @@ impl<T> Producer<T> {
     /// [`PushError::Full`] or [`PushError::Closed`], with the value.
     #[inline]
     pub fn try_push(&mut self, value: T) -> Result<(), PushError<T>> {
-        self.write(value)?;
-        self.publish();
+        if let Err(error) = self.find_room() {
+            return Err(error.map(|()| value));
+        }
+        self.put(value);
         Ok(())
     }
 
@@ -173,10 +287,7 @@ impl<T> Producer<T> {
     /// [`PushError::Closed`], with the value.
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), PushError<T>> {
-        match self.try_push(value) {
-            Err(PushError::Full(value)) => self.push_waiting(value, None),
-            done => done,
-        }
+        self.push_before(value, None)
     }
 
     /// Pushes, waiting for room no longer than to the deadline.
@@ -184,20 +295,32 @@ impl<T> Producer<T> {
     /// # Errors
     /// [`PushError::Timeout`] or [`PushError::Closed`], with the value.
     pub fn push_until(&mut self, value: T, deadline: Instant) -> Result<(), PushError<T>> {
-        match self.try_push(value) {
-            Err(PushError::Full(value)) => self.push_waiting(value, Some(deadline)),
-            done => done,
-        }
+        self.push_before(value, Some(deadline))
     }
 
-    #[cold]
-    #[inline(never)]
-    fn push_waiting(&mut self, value: T, deadline: Option<Instant>) -> Result<(), PushError<T>> {
-        if !self.wait_for_room(deadline) {
-            return Err(PushError::Timeout(value));
+    #[inline(always)]
+    fn push_before(&mut self, value: T, deadline: Option<Instant>) -> Result<(), PushError<T>> {
+        if self.looks_full() || self.shared.closed.load(Ordering::Relaxed) {
+            let full = self.limit.wrapping_sub(self.capacity);
+            match self.shared.wait_for_room(full, self.wait, deadline) {
+                Ok(head) => self.limit = head.wrapping_add(self.capacity),
+                Err(error) => return Err(error.map(|()| value)),
+            }
         }
-        // There is room or the ring is closed: never full.
-        self.try_push(value)
+        self.put(value);
+        Ok(())
+    }
+
+    /// Writes and publishes a value that there is known to be room for.
+    #[inline(always)]
+    fn put(&mut self, value: T) {
+        self.fill(self.tail, value);
+        let next = self.tail.wrapping_add(1);
+        self.shared.tail.store(next, Ordering::Release);
+        self.shared.filled.notify_one();
+        // Last, so that in a loop it stays in a register: the compiler reloads
+        // what it wrote before a release store, for several cycles a value.
+        self.tail = next;
     }
 
     /// Pushes as many of `values` as there is room for, from the front, and
@@ -212,7 +335,8 @@ impl<T> Producer<T> {
         T: Copy,
     {
         let count = self.room_for(values.len())?;
-        let (first, second) = self.cells(self.tail, count);
+        // SAFETY: our share of the ring keeps it alive.
+        let (first, second) = unsafe { self.cells.run(self.tail, count) };
         let (early, late) = values[..count].split_at(first.len());
         for (cells, values) in [(first, early), (second, late)] {
             for (cell, value) in cells.iter().zip(values) {
@@ -265,11 +389,17 @@ impl<T> Producer<T> {
     {
         let mut done = 0;
         while done < values.len() {
+            if self.limit.wrapping_sub(self.tail) < values.len() - done {
+                // Lets the consumer get ahead, as in `wait_for_values`.
+                spin_loop();
+            }
             match self.try_push_slice(&values[done..]) {
                 Ok(count) => done += count,
                 Err(PushError::Full(_)) => {
-                    if !self.wait_for_room(deadline) {
-                        return Err(PushError::Timeout(done));
+                    let full = self.limit.wrapping_sub(self.capacity);
+                    match self.shared.wait_for_room(full, self.wait, deadline) {
+                        Ok(head) => self.limit = head.wrapping_add(self.capacity),
+                        Err(error) => return Err(error.map(|()| done)),
                     }
                 }
                 Err(error) => return Err(error.map(|_| done)),
@@ -290,10 +420,10 @@ impl<T> Producer<T> {
     ) -> Result<usize, PushError<usize>> {
         let room = self.room_for(usize::MAX)?;
         // Publishes also if the iterator panics: what was written is valid.
-        let batch = self.deferred(usize::MAX);
+        let mut batch = self.deferred(usize::MAX);
         let mut count = 0;
         for value in values.take(room) {
-            batch.producer.write_unchecked(value);
+            batch.put(value);
             count += 1;
         }
         Ok(count)
@@ -304,7 +434,7 @@ impl<T> Producer<T> {
     /// guard is dropped, asked to, or finds the ring full.
     pub fn deferred(&mut self, every: usize) -> Deferred<'_, T> {
         Deferred {
-            published: self.tail,
+            tail: self.tail,
             every,
             producer: self,
         }
@@ -336,32 +466,44 @@ impl<T> Producer<T> {
         self.capacity
     }
 
-    /// Writes without publishing.
+    /// Full as of when the head was last seen.
     #[inline(always)]
-    fn write(&mut self, value: T) -> Result<(), PushError<T>> {
+    fn looks_full(&self) -> bool {
+        self.tail == self.limit
+    }
+
+    /// Looks at the consumer's line.
+    #[inline(always)]
+    fn look_again(&mut self) {
+        let head = self.shared.head.load(Ordering::Acquire);
+        self.limit = head.wrapping_add(self.capacity);
+    }
+
+    /// Makes sure of room for one value.
+    #[inline(always)]
+    fn find_room(&mut self) -> Result<(), PushError<()>> {
         if self.shared.closed.load(Ordering::Relaxed) {
-            return Err(PushError::Closed(value));
+            return Err(PushError::Closed(()));
         }
-        if self.tail.wrapping_sub(self.head) >= self.capacity {
-            self.head = self.shared.head.load(Ordering::Acquire);
-            if self.tail.wrapping_sub(self.head) >= self.capacity {
-                return Err(PushError::Full(value));
+        if self.looks_full() {
+            self.look_again();
+            if self.looks_full() {
+                return Err(PushError::Full(()));
             }
         }
-        self.write_unchecked(value);
         Ok(())
     }
 
-    /// Writes where there is known to be room.
+    /// Writes to a position that there is known to be room for.
     #[inline(always)]
-    fn write_unchecked(&mut self, value: T) {
-        debug_assert!(self.tail.wrapping_sub(self.head) < self.capacity);
-        self.shared.cell(self.tail).with_mut(|cell| {
+    fn fill(&self, position: usize, value: T) {
+        // SAFETY: our share of the ring keeps it alive.
+        let cell = unsafe { self.cells.cell(position) };
+        cell.with_mut(|cell| {
             // SAFETY: the position is ours: less than `capacity` ahead of a head
             // that the consumer has passed.
             unsafe { (*cell).write(value) };
         });
-        self.tail = self.tail.wrapping_add(1);
     }
 
     #[inline(always)]
@@ -376,48 +518,20 @@ impl<T> Producer<T> {
         if self.shared.closed.load(Ordering::Relaxed) && wanted != 0 {
             return Err(PushError::Closed(0));
         }
-        let mut room = self.capacity - self.tail.wrapping_sub(self.head);
+        let mut room = self.limit.wrapping_sub(self.tail);
         if room < wanted {
-            self.head = self.shared.head.load(Ordering::Acquire);
-            room = self.capacity - self.tail.wrapping_sub(self.head);
+            self.look_again();
+            room = self.limit.wrapping_sub(self.tail);
             if room == 0 && wanted != 0 {
                 return Err(PushError::Full(0));
             }
         }
         Ok(room.min(wanted))
     }
-
-    /// The cells from a position on, before and after the wrap.
-    #[inline(always)]
-    fn cells(&self, position: usize, count: usize) -> (&[Cell<T>], &[Cell<T>]) {
-        wrapping(&self.shared.cells, position, count)
-    }
-
-    /// Waits until there is room or the ring is closed; false at the deadline.
-    fn wait_for_room(&mut self, deadline: Option<Instant>) -> bool {
-        let (shared, full) = (&*self.shared, self.tail.wrapping_sub(self.capacity));
-        self.waiter
-            .wait(&shared.freed, deadline, || {
-                (shared.head.load(Ordering::Acquire) != full
-                    || shared.closed.load(Ordering::Acquire))
-                .then_some(())
-            })
-            .is_some()
-    }
-}
-
-/// `count` cells from a position on: those before the wrap and those after.
-#[inline(always)]
-fn wrapping<T>(cells: &[Cell<T>], position: usize, count: usize) -> (&[Cell<T>], &[Cell<T>]) {
-    let start = position & (cells.len() - 1);
-    let before = count.min(cells.len() - start);
-    (&cells[start..start + before], &cells[..count - before])
 }
 
 impl<T> Drop for Producer<T> {
     fn drop(&mut self) {
-        // A `Deferred` may have been forgotten.
-        self.publish();
         self.shared.close();
     }
 }
@@ -432,7 +546,9 @@ impl<T> fmt::Debug for Producer<T> {
 #[derive(Debug)]
 pub struct Deferred<'a, T> {
     producer: &'a mut Producer<T>,
-    published: usize,
+    /// Next position to be written. The producer's own is the published one, so
+    /// if the guard is forgotten, what it held back leaks.
+    tail: usize,
     every: usize,
 }
 
@@ -443,19 +559,15 @@ impl<T> Deferred<'_, T> {
     /// As [`Producer::try_push`].
     #[inline]
     pub fn try_push(&mut self, value: T) -> Result<(), PushError<T>> {
-        match self.producer.write(value) {
-            Ok(()) => {
-                if self.producer.tail.wrapping_sub(self.published) >= self.every {
-                    self.publish();
-                }
-                Ok(())
-            }
-            Err(error) => {
-                // The consumer cannot make room by what it does not see.
-                self.publish();
-                Err(error)
+        if self.looks_full() || self.producer.shared.closed.load(Ordering::Relaxed) {
+            // The consumer cannot make room by what it does not see.
+            self.publish();
+            if let Err(error) = self.producer.find_room() {
+                return Err(error.map(|()| value));
             }
         }
+        self.put(value);
+        Ok(())
     }
 
     /// Pushes, waiting for room.
@@ -464,22 +576,40 @@ impl<T> Deferred<'_, T> {
     /// As [`Producer::push`].
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), PushError<T>> {
-        match self.try_push(value) {
-            Err(PushError::Full(value)) => {
-                self.producer.push_waiting(value, None)?;
-                self.published = self.producer.tail;
-                Ok(())
+        if self.looks_full() || self.producer.shared.closed.load(Ordering::Relaxed) {
+            self.publish();
+            let producer = &mut *self.producer;
+            let full = producer.limit.wrapping_sub(producer.capacity);
+            match producer.shared.wait_for_room(full, producer.wait, None) {
+                Ok(head) => producer.limit = head.wrapping_add(producer.capacity),
+                Err(error) => return Err(error.map(|()| value)),
             }
-            done => done,
+        }
+        self.put(value);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn looks_full(&self) -> bool {
+        self.tail == self.producer.limit
+    }
+
+    /// Writes a value that there is known to be room for.
+    #[inline(always)]
+    fn put(&mut self, value: T) {
+        self.producer.fill(self.tail, value);
+        self.tail = self.tail.wrapping_add(1);
+        if self.tail.wrapping_sub(self.producer.tail) >= self.every {
+            self.publish();
         }
     }
 
     /// Shows the consumer everything that was pushed.
     #[inline]
     pub fn publish(&mut self) {
-        if self.published != self.producer.tail {
+        if self.producer.tail != self.tail {
+            self.producer.tail = self.tail;
             self.producer.publish();
-            self.published = self.producer.tail;
         }
     }
 }
@@ -499,7 +629,8 @@ pub struct Consumer<T> {
     /// looks empty.
     tail: usize,
     capacity: usize,
-    waiter: Waiter,
+    cells: Cells<T>,
+    wait: WaitStrategy,
     owns: PhantomData<std::cell::Cell<T>>,
 }
 
@@ -514,18 +645,9 @@ impl<T> Consumer<T> {
     #[inline]
     pub fn try_pop(&mut self) -> Result<T, PopError> {
         if self.head == self.tail {
-            self.tail = self.shared.tail.load(Ordering::Acquire);
-            if self.head == self.tail {
-                self.look_for_the_end()?;
-            }
+            self.tail = self.shared.look_past(self.head)?;
         }
-        let value = self.shared.cell(self.head).with(|cell| {
-            // SAFETY: the position is published and not yet popped, and moving
-            // the head makes sure that this is the only read of the value.
-            unsafe { (*cell).assume_init_read() }
-        });
-        self.advance(1);
-        Ok(value)
+        Ok(self.take())
     }
 
     /// Pops the oldest value, waiting for one.
@@ -534,10 +656,7 @@ impl<T> Consumer<T> {
     /// [`PopError::Closed`].
     #[inline]
     pub fn pop(&mut self) -> Result<T, PopError> {
-        match self.try_pop() {
-            Err(PopError::Empty) => self.pop_waiting(None),
-            done => done,
-        }
+        self.pop_before(None)
     }
 
     /// Pops the oldest value, waiting no longer than to the deadline.
@@ -545,17 +664,35 @@ impl<T> Consumer<T> {
     /// # Errors
     /// [`PopError::Timeout`] or [`PopError::Closed`].
     pub fn pop_until(&mut self, deadline: Instant) -> Result<T, PopError> {
-        match self.try_pop() {
-            Err(PopError::Empty) => self.pop_waiting(Some(deadline)),
-            done => done,
-        }
+        self.pop_before(Some(deadline))
     }
 
-    #[cold]
-    #[inline(never)]
-    fn pop_waiting(&mut self, deadline: Option<Instant>) -> Result<T, PopError> {
-        self.wait_for_values(deadline)?;
-        self.try_pop()
+    #[inline(always)]
+    fn pop_before(&mut self, deadline: Option<Instant>) -> Result<T, PopError> {
+        if self.head == self.tail {
+            self.tail = self
+                .shared
+                .wait_for_values(self.head, self.wait, deadline)?;
+        }
+        Ok(self.take())
+    }
+
+    /// Takes the value at the head, of which there is known to be one.
+    #[inline(always)]
+    fn take(&mut self) -> T {
+        // SAFETY: our share of the ring keeps it alive.
+        let cell = unsafe { self.cells.cell(self.head) };
+        let value = cell.with(|cell| {
+            // SAFETY: the position is published and not yet popped, and moving
+            // the head makes sure that this is the only read of the value.
+            unsafe { (*cell).assume_init_read() }
+        });
+        let next = self.head.wrapping_add(1);
+        self.shared.head.store(next, Ordering::Release);
+        self.shared.freed.notify_one();
+        // Last, for the reason given in `Producer::put`.
+        self.head = next;
+        value
     }
 
     /// Fills as much of `values` as there are values, from the front. Returns how
@@ -569,7 +706,8 @@ impl<T> Consumer<T> {
         T: Copy,
     {
         let count = self.available(values.len())?;
-        let (first, second) = wrapping(&self.shared.cells, self.head, count);
+        // SAFETY: our share of the ring keeps it alive.
+        let (first, second) = unsafe { self.cells.run(self.head, count) };
         let (early, late) = values[..count].split_at_mut(first.len());
         for (cells, values) in [(first, early), (second, late)] {
             for (cell, value) in cells.iter().zip(values) {
@@ -592,9 +730,15 @@ impl<T> Consumer<T> {
     where
         T: Copy,
     {
+        if self.tail.wrapping_sub(self.head) < values.len() {
+            // Lets the producer get ahead, as in `wait_for_values`.
+            spin_loop();
+        }
         loop {
             match self.try_pop_slice(values) {
-                Err(PopError::Empty) => self.wait_for_values(None)?,
+                Err(PopError::Empty) => {
+                    self.tail = self.shared.wait_for_values(self.head, self.wait, None)?;
+                }
                 done => return done,
             }
         }
@@ -619,7 +763,9 @@ impl<T> Consumer<T> {
     pub fn pop_vec(&mut self, values: &mut Vec<T>, most: usize) -> Result<usize, PopError> {
         loop {
             match self.try_pop_vec(values, most) {
-                Err(PopError::Empty) => self.wait_for_values(None)?,
+                Err(PopError::Empty) => {
+                    self.tail = self.shared.wait_for_values(self.head, self.wait, None)?;
+                }
                 done => return done,
             }
         }
@@ -637,7 +783,11 @@ impl<T> Consumer<T> {
     ) -> Result<usize, PopError> {
         loop {
             match self.try_pop_vec(values, most) {
-                Err(PopError::Empty) => self.wait_for_values(Some(deadline))?,
+                Err(PopError::Empty) => {
+                    self.tail =
+                        self.shared
+                            .wait_for_values(self.head, self.wait, Some(deadline))?;
+                }
                 done => return done,
             }
         }
@@ -691,29 +841,10 @@ impl<T> Consumer<T> {
     fn available(&mut self, wanted: usize) -> Result<usize, PopError> {
         let mut there = self.tail.wrapping_sub(self.head);
         if there < wanted {
-            self.tail = self.shared.tail.load(Ordering::Acquire);
+            self.tail = self.shared.look_past(self.head)?;
             there = self.tail.wrapping_sub(self.head);
-            if there == 0 {
-                self.look_for_the_end()?;
-                there = self.tail.wrapping_sub(self.head);
-            }
         }
         Ok(there.min(wanted))
-    }
-
-    /// The ring looks empty: is it so for good? `Ok` if it is not empty after all.
-    #[cold]
-    #[inline(never)]
-    fn look_for_the_end(&mut self) -> Result<(), PopError> {
-        if !self.shared.closed.load(Ordering::Acquire) {
-            return Err(PopError::Empty);
-        }
-        // What the producer pushed before it closed is visible now.
-        self.tail = self.shared.tail.load(Ordering::Acquire);
-        if self.head == self.tail {
-            return Err(PopError::Closed);
-        }
-        Ok(())
     }
 
     #[inline(always)]
@@ -721,18 +852,6 @@ impl<T> Consumer<T> {
         self.head = self.head.wrapping_add(count);
         self.shared.head.store(self.head, Ordering::Release);
         self.shared.freed.notify_one();
-    }
-
-    /// Waits until there are values or the ring is closed.
-    fn wait_for_values(&mut self, deadline: Option<Instant>) -> Result<(), PopError> {
-        let (shared, head) = (&*self.shared, self.head);
-        self.waiter
-            .wait(&shared.filled, deadline, || {
-                (shared.tail.load(Ordering::Acquire) != head
-                    || shared.closed.load(Ordering::Acquire))
-                .then_some(())
-            })
-            .ok_or(PopError::Timeout)
     }
 }
 
@@ -765,7 +884,9 @@ impl<T> Iterator for Chunk<'_, T> {
         if self.consumer.head == self.end {
             return None;
         }
-        let value = self.consumer.shared.cell(self.consumer.head).with(|cell| {
+        // SAFETY: the consumer's share of the ring keeps it alive.
+        let cell = unsafe { self.consumer.cells.cell(self.consumer.head) };
+        let value = cell.with(|cell| {
             // SAFETY: published and not yet popped, and the consumer's head moves
             // past it at once, even if this iterator is forgotten.
             unsafe { (*cell).assume_init_read() }

@@ -19,11 +19,31 @@ pub enum WaitStrategy {
     Park,
 }
 
-/// Checks without a clock before anything else. A `spin_loop` takes 10 to 40 ns,
-/// so this is 1 to 3 us: longer than a partner on another core takes to answer.
-const HOT_CHECKS: u32 = 64;
-/// Checks between two looks at the clock, after each of which the core is yielded.
+/// Waits without a clock come first. A `spin_loop` takes 10 to 40 ns, so these
+/// are about 2 us in all: longer than a partner on another core takes to answer.
+#[derive(Clone, Copy)]
+struct Hot {
+    /// Checks with one `spin_loop` in between.
+    close: u32,
+    /// Then checks with 2 to the power of these in between.
+    spread: (u32, u32),
+}
+
+/// Where a check is one load, of a line that is seldom written.
+const EAGER: Hot = Hot {
+    close: 40,
+    spread: (1, 4),
+};
+/// Where every check takes lines away from those who make it succeed.
+const PATIENT: Hot = Hot {
+    close: 0,
+    spread: (3, 6),
+};
+
+/// Checks between two yields, at about 25 ns each.
 const WARM_CHECKS: u32 = 16;
+/// The most that one yield and the checks after it count for.
+const LONGEST_TURN: Duration = Duration::from_micros(2);
 /// Waits shorter than this are worth a spin of their full length.
 const LONGEST_SPIN: Duration = Duration::from_micros(250);
 /// What a park and a wake-up cost together: spinning for that long at most
@@ -79,15 +99,45 @@ impl Waiter {
         deadline: Option<Instant>,
         mut check: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        if !cfg!(loom) {
-            for _ in 0..HOT_CHECKS {
-                if let Some(value) = check() {
-                    return Some(value);
-                }
-                spin_loop();
+        if !cfg!(loom)
+            && let Some(value) = Self::spin(EAGER, &mut check)
+        {
+            return Some(value);
+        }
+        self.wait_longer(event, deadline, EAGER, check)
+    }
+
+    /// As [`wait`](Self::wait), for a `check` that gets in the way of others.
+    pub(crate) fn wait_patiently<R>(
+        &mut self,
+        event: &EventCount,
+        deadline: Option<Instant>,
+        mut check: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        if !cfg!(loom)
+            && let Some(value) = Self::spin(PATIENT, &mut check)
+        {
+            return Some(value);
+        }
+        self.wait_longer(event, deadline, PATIENT, check)
+    }
+
+    fn spin<R>(hot: Hot, check: &mut impl FnMut() -> Option<R>) -> Option<R> {
+        for _ in 0..hot.close {
+            spin_loop();
+            if let Some(value) = check() {
+                return Some(value);
             }
         }
-        self.wait_longer(event, deadline, check)
+        for step in hot.spread.0..=hot.spread.1 {
+            for _ in 0..1 << step {
+                spin_loop();
+            }
+            if let Some(value) = check() {
+                return Some(value);
+            }
+        }
+        None
     }
 
     #[cold]
@@ -95,6 +145,7 @@ impl Waiter {
         &mut self,
         event: &EventCount,
         deadline: Option<Instant>,
+        hot: Hot,
         mut check: impl FnMut() -> Option<R>,
     ) -> Option<R> {
         if cfg!(loom) {
@@ -103,26 +154,36 @@ impl Waiter {
         if self.strategy == WaitStrategy::Park {
             // One chance for a partner that shares our core.
             yield_now();
+            if let Some(value) = check() {
+                return Some(value);
+            }
             return event.sleep(deadline, check);
         }
         let start = Instant::now();
         let budget = self.budget();
-        loop {
-            for _ in 0..WARM_CHECKS {
-                if let Some(value) = check() {
-                    self.learn(start.elapsed());
-                    return Some(value);
-                }
-                spin_loop();
-            }
-            yield_now();
-            let now = Instant::now();
+        let (mut now, mut spun) = (start, Duration::ZERO);
+        while budget.is_none_or(|budget| spun < budget) {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return check();
             }
-            if budget.is_some_and(|budget| now - start > budget) {
-                break;
+            yield_now();
+            let mut value = check();
+            if hot.close > 0 {
+                for _ in 0..WARM_CHECKS {
+                    if value.is_some() {
+                        break;
+                    }
+                    spin_loop();
+                    value = check();
+                }
             }
+            let before = std::mem::replace(&mut now, Instant::now());
+            if value.is_some() {
+                self.learn(now - start);
+                return value;
+            }
+            // A long yield is time that somebody else used: not ours to save.
+            spun += (now - before).min(LONGEST_TURN);
         }
         let value = event.sleep(deadline, check);
         self.learn(start.elapsed());
