@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daqring import _native
+from daqring.sim import _devices
 
 __all__ = [
     "Ledger",
@@ -30,8 +32,8 @@ __all__ = [
     "unplug",
 ]
 
-Devices = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[str]
-"""Devices as a mapping or pairs of name and product type, or as ``"Dev1=PCIe-6363"``."""
+Devices = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[str] | str | os.PathLike[str]
+"""Devices as a mapping or pairs of name and product type, as ``"Dev1=PCIe-6363"``, or a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,13 @@ def configure(devices: Devices) -> None:
     Args:
         devices: names and product types: ``{"Dev1": "PXIe-6396"}``, ``[("Dev1", "PXIe-6396")]`` or
             ``["Dev1=PXIe-6396"]``. A product type alone (``["PXIe-6396", "USB-6003"]``) becomes
-            Dev1, Dev2 and so on.
+            Dev1, Dev2 and so on. A path that ends with ``.toml`` or ``.ini`` is read: TOML with a
+            table ``[devices.Dev1]`` and ``product = "PXIe-6396"`` for each device, or NI's format.
 
     Raises:
-        ValueError: where a product type is not known or a name cannot be used.
+        ValueError: where a product type is not known, a name cannot be used, or a file describes
+            no devices.
+        OSError: where a file cannot be read.
 
     Tasks that exist are aborted.
     """
@@ -88,7 +93,11 @@ def configure(devices: Devices) -> None:
 
 
 def _pairs(devices: Devices) -> list[tuple[str, str]]:
+    if isinstance(devices, os.PathLike):
+        return _devices.load(devices)
     if isinstance(devices, str):
+        if devices.lower().endswith((".toml", ".ini")):
+            return _devices.load(devices)
         devices = [devices]
     if isinstance(devices, Mapping):
         return [(str(name), str(product)) for name, product in devices.items()]
