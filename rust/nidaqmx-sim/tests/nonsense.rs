@@ -156,7 +156,11 @@ fn nothing_crashes_hangs_or_panics() {
         }
         calls += 1;
         let task = if handles.is_empty() || random.below(20) == 0 {
-            random.pick(&[null_mut(), 1usize as *mut c_void, usize::MAX as *mut c_void])
+            random.pick(&[
+                null_mut(),
+                0x10usize as *mut c_void,
+                usize::MAX as *mut c_void,
+            ])
         } else {
             random.pick(&handles)
         };
