@@ -54,6 +54,8 @@ pub enum LogError {
     },
     /// The file is TDMS of a kind this reader does not read.
     Unsupported(String),
+    /// The file cannot be recovered in the way that was asked for.
+    Unrecoverable(String),
     /// No such group, channel or range of samples.
     Range(String),
 }
@@ -130,6 +132,7 @@ impl fmt::Display for LogError {
             LogError::Format { offset, what } => {
                 write!(f, "Not a readable TDMS file: at byte {offset}, {what}.")
             }
+            LogError::Unrecoverable(what) => write!(f, "This file cannot be recovered: {what}."),
             LogError::Unsupported(what) => write!(f, "This reader does not read {what}."),
         }
     }

@@ -112,7 +112,7 @@ impl fmt::Display for RecoverReport {
 /// Recovers a log and its tail files.
 ///
 /// # Errors
-/// [`LogError::Exists`] for an output that exists, [`LogError::Unsupported`] for damage that cannot be repaired in
+/// [`LogError::Exists`] for an output that exists, [`LogError::Unrecoverable`] for damage that cannot be repaired in
 /// place and for files of other programs, and the system's own errors. The log itself is never changed unless
 /// [`RecoverOptions::in_place`].
 pub fn recover(log: impl AsRef<Path>, options: &RecoverOptions) -> Result<RecoverReport, LogError> {
@@ -169,8 +169,8 @@ pub fn recover_sources(
         let _ = scan.tail(&**tail, at + 1);
     }
     if scan.run.is_none() {
-        return Err(LogError::Unsupported(
-            "this file for recovery: no sound segment of this project's logs is in it".to_owned(),
+        return Err(LogError::Unrecoverable(
+            "no sound segment of a daqring log is in it".to_owned(),
         ));
     }
     let storage = medium
@@ -996,8 +996,8 @@ fn in_place(
     scan.log(&*source)?;
     let inside = scan.discarded.iter().find(|(offset, _)| *offset < scan.end);
     if let Some((offset, length)) = inside {
-        return Err(LogError::Unsupported(format!(
-            "a log with damage inside for repair in place ({length} bytes at byte {offset}); recover it to a copy"
+        return Err(LogError::Unrecoverable(format!(
+            "in place only the end can be repaired, and {length} bytes are damaged at byte {offset}; recover it to a copy"
         )));
     }
     let before = scan.sound.len();
@@ -1005,8 +1005,8 @@ fn in_place(
         let _ = scan.tail(&**tail, at + 1);
     }
     if scan.run.is_none() {
-        return Err(LogError::Unsupported(
-            "this file for recovery: no sound segment of this project's logs is in it".to_owned(),
+        return Err(LogError::Unrecoverable(
+            "no sound segment of a daqring log is in it".to_owned(),
         ));
     }
     let mut copy = Copy::new(storage, log, scan.run);

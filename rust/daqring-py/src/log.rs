@@ -217,7 +217,9 @@ pub(crate) fn log_error(error: LogError) -> PyErr {
             os_error(errno::NO_SPACE, &text, path)
         }
         LogError::Io { path, source, .. } => system_error(&source, path),
-        LogError::Format { .. } | LogError::Unsupported(_) => LogFormatError::new_err(text),
+        LogError::Format { .. } | LogError::Unsupported(_) | LogError::Unrecoverable(_) => {
+            LogFormatError::new_err(text)
+        }
         LogError::Failed(_) | LogError::Finished => RecordingError::new_err(text),
         _ => PyValueError::new_err(text),
     }
