@@ -8,6 +8,8 @@ from typing import Any
 import daqring.sim
 import nidaqmx
 import pytest
+from daqring import recorder
+from daqring.readers import choose
 from nidaqmx.constants import AcquisitionType
 
 
@@ -48,3 +50,13 @@ def make_task(simulator: Callable[..., None]) -> Iterator[Callable[..., nidaqmx.
     for task in tasks:
         if task._handle is not None:
             task.close()
+
+
+@pytest.fixture(params=["native", "python"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs a test with each reader, where it does not ask for one itself."""
+    asked: str = request.param
+    monkeypatch.setattr(
+        recorder, "choose", lambda choice, source: choose(asked if choice == "auto" else choice, source)
+    )
+    return asked

@@ -19,6 +19,10 @@ from pattern_check import assert_pattern
 ENVIRONMENT = {**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"}
 
 
+#: Runs of both readers, where the reader may make a difference.
+both_readers = pytest.mark.parametrize("reader", ["native", "python"])
+
+
 def daqring_command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "daqring", *map(str, arguments)]
 
@@ -33,12 +37,17 @@ def record(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run("record", out, "--ai", "Dev1/ai0:3", "--rate", "1e5", "--simulate", "--pattern", *arguments)
 
 
-def test_record_info_verify(tmp_path):
+@both_readers
+def test_record_info_verify(tmp_path, reader):
     out = tmp_path / "run.tdms"
-    result = record(out, "--seconds", "0.5", "--unthrottled", "--property", "operator=Ada", "--name", "rig")
+    result = record(
+        *(out, "--seconds", "0.5", "--unthrottled", "--property", "operator=Ada", "--name", "rig"),
+        *("--reader", reader),
+    )
     assert result.returncode == 0, result.stderr
     assert "recorded:  50,000 samples of 50,000 asked for on each of 4 channels" in result.stdout
     assert "lost:      0" in result.stdout
+    assert f"reader:    {reader}" in result.stdout
     assert result.stderr == ""
     for number, channel in enumerate(nptdms.TdmsFile.read(out)["rig"].channels()):
         assert_pattern(channel.raw_data, number)
@@ -162,7 +171,8 @@ def test_reading_what_is_no_recording(tmp_path, command):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX device /dev/full")
-def test_a_full_disk_is_said(tmp_path):
+@both_readers
+def test_a_full_disk_is_said(tmp_path, reader):
     """A tiny file system would need root; a limit on the file's size fails the same write."""
     import resource
 
@@ -170,7 +180,7 @@ def test_a_full_disk_is_said(tmp_path):
     result = subprocess.run(
         daqring_command(
             *("record", out, "--ai", "Dev1/ai0:3", "--rate", "1e5", "--seconds", "30"),
-            *("--simulate", "--pattern", "--unthrottled", "--block-ms", "50"),
+            *("--simulate", "--pattern", "--unthrottled", "--block-ms", "50", "--reader", reader),
         ),
         capture_output=True,
         text=True,
@@ -223,10 +233,11 @@ def start_recording(out: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@both_readers
 @pytest.mark.parametrize(("length", "status"), [(["--seconds", "60"], 130), ([], 0)])
-def test_ctrl_c_finishes_the_file(tmp_path, length, status):
+def test_ctrl_c_finishes_the_file(tmp_path, length, status, reader):
     out = tmp_path / "run.tdms"
-    process = start_recording(out, *length, "--json")
+    process = start_recording(out, *length, "--json", "--reader", reader)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == status, stderr
@@ -240,9 +251,10 @@ def test_ctrl_c_finishes_the_file(tmp_path, length, status):
         assert_pattern(channel.raw_data, number)
 
 
-def test_kill_in_the_middle_leaves_every_completed_segment(tmp_path):
+@both_readers
+def test_kill_in_the_middle_leaves_every_completed_segment(tmp_path, reader):
     out = tmp_path / "run.tdms"
-    process = start_recording(out, "--seconds", "60")
+    process = start_recording(out, "--seconds", "60", "--reader", reader)
     process.kill()
     process.communicate()
     lengths = set()
@@ -260,22 +272,23 @@ def test_kill_in_the_middle_leaves_every_completed_segment(tmp_path):
     assert "not finished" in verified.stdout
 
 
-def test_lost_samples_are_an_exit_status(tmp_path):
+@both_readers
+def test_lost_samples_are_an_exit_status(tmp_path, reader):
     """A driver's buffer of 10 ms set by hand, and a reader that is kept from reading."""
     script = tmp_path / "script.py"
     script.write_text(
-        """
+        f"""
 import sys, time
-import daqring.cli
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import daqring.cli, pytest
+from driver_hook import act_before_reads
 from daqring.source import TaskSource
-prepare, read = TaskSource.prepare_buffer, TaskSource.read
+prepare = TaskSource.prepare_buffer
 def small_buffer(self, seconds):
     self._stream.input_buf_size = 1000
     return prepare(self, seconds)
-def late(self, into, count, timeout):
-    time.sleep(0.5)
-    return read(self, into, count, timeout)
-TaskSource.prepare_buffer, TaskSource.read = small_buffer, late
+TaskSource.prepare_buffer = small_buffer
+act_before_reads(pytest.MonkeyPatch(), lambda read: time.sleep(0.5))
 sys.exit(daqring.cli.main(sys.argv[1:]))
 """
     )
@@ -283,7 +296,7 @@ sys.exit(daqring.cli.main(sys.argv[1:]))
     result = subprocess.run(
         [
             *(sys.executable, script, "record", out, "--ai", "Dev1/ai0", "--rate", "1e5"),
-            *("--seconds", "3", "--simulate", "--json"),
+            *("--seconds", "3", "--simulate", "--json", "--reader", reader),
         ],
         capture_output=True,
         text=True,
@@ -292,6 +305,7 @@ sys.exit(daqring.cli.main(sys.argv[1:]))
     )
     assert result.returncode == 3, result.stderr
     report = json.loads(result.stdout)
+    assert report["reader"] == reader
     assert report["lost"] > 1000
     assert report["gaps"][0]["cause"] == "overwrite"
     assert "samples were lost" in result.stderr

@@ -114,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="raise the driver's buffer to this much (default: 4)",
     )
+    record.add_argument(
+        "--reader",
+        choices=("auto", "native", "python"),
+        default="auto",
+        help="who reads the driver: a native thread, which needs no interpreter, or Python (default: auto)",
+    )
     record.add_argument("--name", default="", help="name of the task, and of the group in the file")
     record.add_argument(
         "--property",
@@ -325,6 +331,7 @@ def _record_task(arguments: argparse.Namespace) -> int:
                 overwrite=arguments.overwrite,
                 dtype=arguments.dtype,
                 buffer_seconds=arguments.buffer_seconds,
+                reader=arguments.reader,
                 properties=properties,
                 log=log,
                 progress=False if arguments.quiet else None,

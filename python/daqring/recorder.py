@@ -24,16 +24,9 @@ from daqring import _native
 from daqring.errors import DriverError, RecordingError, SamplesLostWarning, TaskError
 from daqring.log_options import LogOptions
 from daqring.progress import ProgressBar
+from daqring.readers import NativeReader, Outcome, Plan, PythonReader, Reader, ReaderChoice, TaskGuard, choose
 from daqring.report import GAP_CAUSES, Gap, Report
-from daqring.source import (
-    OVERFLOW_CODES,
-    OVERWRITE_CODES,
-    TIMEOUT_CODE,
-    DtypeChoice,
-    ReadFailure,
-    TaskSource,
-    driver_words,
-)
+from daqring.source import DtypeChoice, TaskSource, driver_words
 
 if TYPE_CHECKING:
     import nidaqmx
@@ -51,12 +44,8 @@ PAGE = 4096
 RING_SECONDS = 2.0
 RING_BYTES = (32 << 20, 256 << 20)
 RING_SLOTS = (4, 256)
-#: Longest that a read may wait in the driver; its samples are there when it begins.
-READ_TIMEOUT = 2.0
-#: Between two readings of the device's and the host's clocks that go into the log.
-_CLOCK_PERIOD_NS = 10_000_000_000
-
-_OVERWRITE, _OVERFLOW, _FOREIGN, _UNKNOWN = 1, 2, 4, 255
+#: A read comes back within this time; what takes longer is broken off.
+STUCK = 5.0
 
 
 def record(
@@ -70,6 +59,7 @@ def record(
     dtype: DtypeChoice = "auto",
     buffer_seconds: float = 4.0,
     workers: int = 1,
+    reader: ReaderChoice = "auto",
     properties: Mapping[str, Property] | None = None,
     log: LogOptions | None = None,
     progress: bool | None = None,
@@ -92,6 +82,9 @@ def record(
         buffer_seconds: The driver's buffer is raised to this much for the time of the recording,
             unless it was set by hand.
         workers: Threads that compute checksums.
+        reader: ``"native"`` reads the driver from a thread that never needs the interpreter, through
+            the library that nidaqmx loaded; ``"python"`` reads by nidaqmx in a Python thread.
+            ``"auto"``: native where it can be had; the report says which it was, and why.
         properties: Properties of the file, such as ``{"operator": "Ada"}``.
         log: How it is stored: syncs, segments, rotation of files, free space; see :class:`LogOptions`.
         progress: Show a progress bar on stderr; by default only on a terminal.
@@ -120,6 +113,7 @@ def record(
         dtype=dtype,
         buffer_seconds=buffer_seconds,
         workers=workers,
+        reader=reader,
         properties=properties,
         log=log,
     )
@@ -147,7 +141,9 @@ class Recorder:
             do_the_experiment()
         print(recorder.report)
 
-    The arguments are those of :func:`record`. While it runs, nobody else may read from the task.
+    The arguments are those of :func:`record`. While it runs, nobody else may read from the task: what
+    others read is missing here, and told as a gap. ``task.stop()`` and ``task.close()`` raise
+    :class:`TaskError` until the reading has ended.
     """
 
     def __init__(
@@ -162,6 +158,7 @@ class Recorder:
         dtype: DtypeChoice = "auto",
         buffer_seconds: float = 4.0,
         workers: int = 1,
+        reader: ReaderChoice = "auto",
         properties: Mapping[str, Property] | None = None,
         log: LogOptions | None = None,
     ) -> None:
@@ -179,29 +176,21 @@ class Recorder:
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
         self._workers = workers
+        self._functions, self._reader_reason = choose(reader, self._source)
         self._properties = dict(properties or {})
         second = self._source.rate * len(self._source.channels) * self._source.dtype.itemsize
         # Blocks of a chosen length stay segments of their own.
         self._log = (log or LogOptions()).to_native(second if block_ms is None else math.inf)
         self._results: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self._next_clock = 0
 
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._native: _native.Recording | None = None
-        self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
-        self._done = threading.Event()
-        self._stop_reason = "stopped"
-        self._failure: DriverError | None = None
-        self._crash: BaseException | None = None
-        self._gaps: list[tuple[int, int | None, int]] = []
-        self._final_gap: tuple[int, int | None, int] | None = None
-        self._broken_off = False
-        self._position = 0
-        self._backlog = 0
-        self._acquired: int | None = None
-        self._started_at = self._stopped_at = 0.0
+        self._reader: Reader | None = None
+        self._guard: TaskGuard | None = None
+        self._outcome: Outcome | None = None
+        self._asked_to_stop = False
+        self._started_at = 0.0
         self._report: Report | None = None
         self._error: Exception | None = None
         self._told = False
@@ -240,25 +229,39 @@ class Recorder:
             with driver_words():
                 self._buffer = source.prepare_buffer(self._buffer_seconds)
                 self._started_at = time.monotonic()
-                self._position, start_time = source.start()
+                first, start_time = source.start()
+            if source.finite is not None and self._wanted is not None:
+                # Of a finite task that runs already, some may have been read before.
+                self._wanted = min(self._wanted, source.finite - first)
+            native.set_start_time(0, start_time)
+            most = self._block
+            if source.finite is None:
+                # More than a small buffer holds is never there at once.
+                most = min(most, max(1, self._buffer.used // 2))
+            plan = Plan(first=first, wanted=self._wanted, block=self._block, most=most)
+            reader: Reader
+            if self._functions is None:
+                reader = PythonReader(native, source, plan)
+            else:
+                reader = NativeReader(native, source, plan, self._functions)
         except BaseException:
+            if self._started_at:
+                source.stop()
             source.restore()
             for path in native.finish([], {})["files"] or ():
                 Path(path).unlink(missing_ok=True)
             raise
-        self._first = self._position
-        if source.finite is not None and self._wanted is not None:
-            # Of a finite task that runs already, some may have been read before.
-            self._wanted = min(self._wanted, source.finite - self._first)
-        native.set_start_time(0, start_time)
-        self._native = native
-        self._thread = threading.Thread(target=self._acquire, name="daqring-acquire-0", daemon=True)
-        self._thread.start()
+        self._native, self._reader = native, reader
+        self._guard = TaskGuard(source.task, reader)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until all samples are read or the recording failed; True if so, False after `timeout` s."""
         self._check_process()
-        return self._done.wait(timeout)
+        if self._report is not None:
+            return True
+        if self._reader is None:
+            raise RuntimeError("the recorder is not running")
+        return self._reader.wait(timeout)
 
     def stop(self) -> None:
         """Asks the recording to end with what the driver has acquired until now. Returns at once."""
@@ -325,18 +328,19 @@ class Recorder:
         """
         self._check_process()
         native = self._native
+        reader = self._reader
         counts = None if native is None else native.stats()
-        if counts is None:
+        if counts is None or reader is None:
             raise RuntimeError("the recorder is not running")
         stream = counts["streams"][0]
         waiting = stream["committed"] - stream["written"] - stream["failed"]
         return {
             "samples": stream["written_samples"],
             "bytes": stream["written_bytes"],
-            "lost": sum(count or 0 for _, count, _ in self._gaps),
-            "elapsed": (self._stopped_at or time.monotonic()) - self._started_at,
+            "lost": sum(count or 0 for _, count, _ in reader.gaps),
+            "elapsed": time.monotonic() - self._started_at,
             "ring_fill": waiting / stream["slots"],
-            "driver_fill": self._backlog_now / max(self._buffer.used, 1),
+            "driver_fill": reader.backlog / max(self._buffer.used, 1),
         }
 
     # -- adding to it -------------------------------------------------------------------------
@@ -407,180 +411,51 @@ class Recorder:
             raise RuntimeError("the recorder is not running")
         return self._native
 
-    # -- the reading thread -------------------------------------------------------------------
-
-    _backlog_now = 0
-
-    def _acquire(self) -> None:
-        try:
-            self._read_all()
-        except BaseException as error:  # a defect of ours must come out at the caller, too
-            self._crash = error
-        finally:
-            self._acquired = self._source.acquired()
-            self._source.stop()
-            self._stopped_at = time.monotonic()
-            self._done.set()
-
-    def _read_all(self) -> None:
-        native = self._native
-        assert native is not None
-        source = self._source
-        channels, itemsize = len(source.channels), source.dtype.itemsize
-        end = None if self._wanted is None else self._first + self._wanted
-        most = self._block
-        if source.finite is None:
-            # More than a small buffer holds is never there at once.
-            most = min(most, max(1, self._buffer.used // 2))
-        while end is None or self._position < end:
-            count = most if end is None else min(most, end - self._position)
-            if not self._await_samples(count):
-                # A stop: take what is there now, and no more.
-                backlog = source.backlog() or 0
-                left = backlog if end is None else min(backlog, end - self._position)
-                end = self._position + left
-                if self._position >= end:
-                    break
-                count = min(most, end - self._position)
-            slot = self._reserve(native)
-            if slot is None:
-                self._stop_reason = "error"
-                return
-            failure: ReadFailure | None = None
-            into = np.frombuffer(memoryview(slot), source.dtype, channels * count).reshape(channels, count)
-            try:
-                got = source.read(into, count, READ_TIMEOUT)
-            except ReadFailure as error:
-                failure = error.with_traceback(None)
-                got = error.got
-            now = time.time_ns()
-            del into
-            if got:
-                self._commit(slot, got, channels * itemsize * got, now)
-            else:
-                slot.abort()
-            if failure is not None and failure.code != TIMEOUT_CODE:
-                self._failed(failure, end)
-                return
-            self._watch_backlog()
-        if self._wanted is not None and self._position - self._first >= self._wanted:
-            self._stop_reason = "finished"
-
-    def _await_samples(self, count: int) -> bool:
-        """Waits until a read of `count` samples will not block; False when a stop came first.
-
-        A stop must not have to wait for samples, and a read that is broken off in the driver would
-        lose what it had. Where the samples are long overdue (a trigger, an error that only a read
-        tells), it is left to the driver to say so.
-        """
-        source = self._source
-        overdue = time.monotonic() + 2 * count / source.rate + 1.0
-        while not self._stopping.is_set():
-            backlog = source.backlog()
-            if backlog is None or backlog >= count or time.monotonic() > overdue:
-                return True
-            self._stopping.wait(min(max((count - backlog) / source.rate, 0.0005), 0.1))
-        return False
-
-    def _reserve(self, native: _native.Recording) -> _native.Slot | None:
-        """An empty slot; waits for as long as the log needs. None when the recording failed."""
-        while (slot := native.reserve(0, 0.25)) is None:
-            if native.failure() is not None:
-                return None
-        return slot
-
-    def _commit(self, slot: _native.Slot, got: int, size: int, now: int) -> None:
-        """Publishes a read, with the driver's word on which samples these were."""
-        after = self._source.position()
-        first = self._position if after is None else after - got
-        lost = first - self._position
-        if lost:
-            # Somebody else moved the read position, or the driver skipped.
-            count = lost if lost > 0 else None
-            self._gaps.append((self._position, count, _FOREIGN))
-            slot.commit(
-                size,
-                samples=got,
-                first_sample=first,
-                lost_before=_native.LOST_UNKNOWN if count is None else count,
-                gap=_FOREIGN,
-                host_time_ns=now,
-            )
-        else:
-            slot.commit(size, samples=got, first_sample=first, host_time_ns=now)
-        self._position = first + got
-
-    def _failed(self, failure: ReadFailure, end: int | None) -> None:
-        """The driver ended the reading: find out what is missing."""
-        if self._broken_off:
-            return
-        message = str(failure)
-        if failure.code in OVERWRITE_CODES:
-            acquired = self._source.acquired()
-            limit = math.inf if end is None else end
-            lost = None if acquired is None else int(min(acquired, limit)) - self._position
-            if lost is not None and lost <= 0:
-                lost = None
-            self._final_gap = (self._position, lost, _OVERWRITE)
-            self._stop_reason = "overwrite"
-            self._failure = DriverError(message, failure.code)
-        elif failure.code in OVERFLOW_CODES:
-            self._final_gap = (self._position, None, _OVERFLOW)
-            self._stop_reason = "device overflow"
-            self._failure = DriverError(message, failure.code)
-        else:
-            self._stop_reason = "error"
-            self._failure = DriverError(message, failure.code)
-        if self._final_gap is not None:
-            self._gaps.append(self._final_gap)
-
-    def _watch_backlog(self) -> None:
-        backlog = self._source.backlog()
-        self._backlog_now = backlog or 0
-        monotonic = time.monotonic_ns()
-        if backlog is not None and self._native is not None and monotonic >= self._next_clock:
-            # The driver's count and the clocks, read one right after the other.
-            self._next_clock = monotonic + _CLOCK_PERIOD_NS
-            self._native.note_clock(0, self._position + backlog, monotonic, time.time_ns())
-        self._backlog = max(self._backlog, self._backlog_now)
-
     # -- the end ------------------------------------------------------------------------------
 
     def _end(self, reason: str) -> None:
         with self._lock:
-            if not self._stopping.is_set() and not self._done.is_set():
+            reader = self._reader
+            if reader is None:
+                return
+            if not self._asked_to_stop:
+                self._asked_to_stop = True
                 self._stop_reason = reason
-            self._stopping.set()
+            reader.stop()
 
     def _finish(self) -> None:
         self._check_process()
         self._end("stopped")
         with self._lock:
-            native, thread = self._native, self._thread
-            if native is None or thread is None or self._report is not None:
+            native, reader = self._native, self._reader
+            if native is None or reader is None or self._report is not None:
                 return
             # A read comes back within its timeout; this is for a driver that does not keep it.
-            thread.join(READ_TIMEOUT + 3.0)
-            if thread.is_alive():
-                self._broken_off = True
+            if not reader.wait(STUCK):
+                reader.abandon()
                 self._source.interrupt()
-                thread.join()
+                reader.wait()
+            if self._guard is not None:
+                self._guard.lift()
             self._source.restore()
-            final = [] if self._final_gap is None else [(0, *self._final_gap)]
-            counts = native.finish(final, self._final_properties())
-            self._report = self._make_report(counts)
-            self._error = self._pick_error(counts)
+            outcome = self._outcome = reader.outcome()
+            if outcome.stop_reason is not None:
+                self._stop_reason = outcome.stop_reason
+            final = [] if outcome.final_gap is None else [(0, *outcome.final_gap)]
+            counts = native.finish(final, self._final_properties(outcome))
+            self._report = self._make_report(counts, outcome)
+            self._error = self._pick_error(counts, outcome)
 
-    def _pick_error(self, counts: dict[str, Any]) -> Exception | None:
+    def _pick_error(self, counts: dict[str, Any], outcome: Outcome) -> Exception | None:
         error: RecordingError | DriverError
         if counts["error"] is not None:
             error = RecordingError(f"the recording stopped: {counts['error']}")
             error.__cause__ = counts["error"]
-        elif self._crash is not None:
-            error = RecordingError(f"the reading thread stopped by an internal error: {self._crash!r}")
-            error.__cause__ = self._crash
-        elif self._failure is not None and self._final_gap is None:
-            error = self._failure
+        elif outcome.crash is not None:
+            error = RecordingError(f"the reading thread stopped by an internal error: {outcome.crash!r}")
+            error.__cause__ = outcome.crash
+        elif outcome.failure is not None and outcome.final_gap is None:
+            error = outcome.failure
         else:
             return None
         error.report = self._report
@@ -597,14 +472,14 @@ class Recorder:
                 raise self._error
         return report
 
-    def _make_report(self, counts: dict[str, Any]) -> Report:
+    def _make_report(self, counts: dict[str, Any], outcome: Outcome) -> Report:
         source = self._source
         stream = counts["streams"][0]
-        if counts["error"] is not None or self._crash is not None:
+        if counts["error"] is not None or outcome.crash is not None:
             self._stop_reason = "error"
-        gaps = [Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in self._gaps]
-        error = counts["error"] or self._crash or self._failure
-        duration = self._stopped_at - self._started_at
+        gaps = [Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in outcome.gaps]
+        error = counts["error"] or outcome.crash or outcome.failure
+        duration = outcome.ended_at - self._started_at
         free = stream["slots"] - stream["high_water"]
         return Report(
             files=tuple(map(str, counts["files"] or (self._path,))),
@@ -618,13 +493,19 @@ class Recorder:
             lost=sum(gap.count or 0 for gap in gaps) + stream["failed_samples"],
             lost_unknown=any(gap.count is None for gap in gaps),
             gaps=tuple(gaps),
-            acquired=self._acquired,
+            acquired=outcome.acquired,
             bytes=stream["written_bytes"],
             file_bytes=counts["file_bytes"] or 0,
             duration=duration,
             mb_per_s=stream["written_bytes"] / duration / 1e6 if duration > 0 else 0.0,
             stop_reason=self._stop_reason,
-            reader="python",
+            reader="python" if self._functions is None else "native",
+            reader_reason=self._reader_reason,
+            reads=outcome.reads,
+            short_reads=outcome.short_reads,
+            lateness_p50=outcome.lateness[0],
+            lateness_p99=outcome.lateness[1],
+            lateness_max=outcome.lateness[2],
             dtype=source.dtype.name,
             dtype_reason=source.dtype_reason,
             io=counts["io"] or "no",
@@ -634,8 +515,8 @@ class Recorder:
             ring_margin=free * self._block / source.rate,
             driver_buffer=self._buffer.used,
             driver_buffer_note=self._buffer.note,
-            driver_high_water=self._backlog,
-            driver_margin=max(self._buffer.used - self._backlog, 0) / source.rate,
+            driver_high_water=outcome.backlog_high_water,
+            driver_margin=max(self._buffer.used - outcome.backlog_high_water, 0) / source.rate,
             slowest_write=counts["slowest_write_ns"] / 1e9,
             error=None if error is None else str(error),
         )
@@ -674,15 +555,15 @@ class Recorder:
             "daqring.python": sys.version.split()[0],
         }
 
-    def _final_properties(self) -> dict[str, Property]:
-        known = sum(count or 0 for _, count, _ in self._gaps)
+    def _final_properties(self, outcome: Outcome) -> dict[str, Property]:
+        known = sum(count or 0 for _, count, _ in outcome.gaps)
         return {
             "daqring.stop_reason": self._stop_reason,
-            "daqring.reader": "python",
+            "daqring.reader": "python" if self._functions is None else "native",
             "daqring.lost": known,
-            "daqring.lost_unknown": any(count is None for _, count, _ in self._gaps),
+            "daqring.lost_unknown": any(count is None for _, count, _ in outcome.gaps),
             **({} if self._wanted is None else {"daqring.requested": self._wanted}),
-            **({} if self._acquired is None else {"daqring.acquired": self._acquired}),
+            **({} if outcome.acquired is None else {"daqring.acquired": outcome.acquired}),
         }
 
     def _check_process(self) -> None:

@@ -78,8 +78,17 @@ class Report:
     mb_per_s: float
     #: Why the recording ended: finished, stopped, interrupted, overwrite, device overflow, error.
     stop_reason: str
-    #: The reader that ran: python.
+    #: The reader that ran: native or python.
     reader: str
+    #: Why it was not the native one; empty where it was.
+    reader_reason: str
+    #: Reads of the driver, and those that gave less than was asked for.
+    reads: int
+    short_reads: int
+    #: Seconds for which the samples of a read had been waiting for it: median, 99th percentile, most.
+    lateness_p50: float
+    lateness_p99: float
+    lateness_max: float
     #: Data type in the log.
     dtype: str
     #: Why this data type.
@@ -138,7 +147,13 @@ class Report:
                 f"{self.rate:,.12g} S/s per channel, {self.mb_per_s:,.1f} MB/s over {self.duration:,.2f} s",
             ),
             ("data", f"{self.bytes:,} bytes as {self.dtype_reason}"),
-            ("reader", f"{self.reader}; the file was written with {self.io} I/O"),
+            (
+                "reader",
+                f"{self.reader}{f' ({self.reader_reason})' if self.reader_reason else ''}, "
+                f"{self.reads:,} reads, late by {self.lateness_p50 * 1e3:.2f} ms (median), "
+                f"{self.lateness_p99 * 1e3:.2f} ms (99 %), {self.lateness_max * 1e3:.2f} ms (most)",
+            ),
+            ("file I/O", self.io),
             (
                 "ring",
                 f"{self.ring_high_water} of {self.ring_slots} slots in use at most, "

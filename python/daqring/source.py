@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import math
 import time
@@ -17,7 +18,7 @@ from daqring.errors import TaskError
 if TYPE_CHECKING:
     import nidaqmx
 
-__all__ = ["ChannelInfo", "DriverBuffer", "ReadFailure", "TaskSource", "describe"]
+__all__ = ["ChannelInfo", "DriverBuffer", "NativeUnavailable", "ReadFailure", "TaskSource", "describe"]
 
 DtypeChoice = Literal["auto", "raw", "float64"]
 
@@ -70,6 +71,20 @@ class ReadFailure(Exception):
         self.got = got
 
 
+class NativeUnavailable(Exception):
+    """Why the driver's functions cannot be called without the interpreter, for this task."""
+
+
+#: The driver's function for each data type of the samples.
+READ_FUNCTIONS = {
+    "int16": "DAQmxReadBinaryI16",
+    "uint16": "DAQmxReadBinaryU16",
+    "int32": "DAQmxReadBinaryI32",
+    "uint32": "DAQmxReadBinaryU32",
+    "float64": "DAQmxReadAnalogF64",
+}
+
+
 def describe(error: Exception) -> str:
     """The driver's error on one line: its first line, the properties and values it names, its code."""
     code = getattr(error, "error_code", None)
@@ -97,10 +112,13 @@ class TaskSource:
 
     def __init__(self, task: nidaqmx.Task, dtype: DtypeChoice = "auto") -> None:
         from nidaqmx.constants import AcquisitionType, LoggingMode, ReadRelativeTo, SampleTimingType
-        from nidaqmx.errors import DaqError
+        from nidaqmx.errors import DaqError, DaqFunctionNotSupportedError
 
         self._error: type[Exception] = DaqError
+        self._missing: type[Exception] = DaqFunctionNotSupportedError
         self._task = task
+        # The task may be guarded against others that want to stop it, but not against us.
+        self._stop_task = task.stop
         self._stream = task.in_stream
         try:
             self.name: str = task.name
@@ -279,6 +297,51 @@ class TaskSource:
         unscaled.verify_array_shape = False
         return unscaled, unscaled.read_int16 if self.dtype == np.int16 else unscaled.read_int32
 
+    @property
+    def task(self) -> nidaqmx.Task:
+        """The task itself."""
+        return self._task
+
+    @property
+    def handle(self) -> int:
+        """The driver's handle of the task."""
+        handle: Any = self._task._handle
+        return int(getattr(handle, "value", handle))
+
+    def native_functions(self) -> dict[str, int]:
+        """Addresses of the functions that a native reader calls, in the library that nidaqmx loaded.
+
+        Raises :class:`NativeUnavailable` where there are none to be had.
+        """
+        try:
+            interpreter = type(self._task._interpreter).__name__
+            if interpreter != "LibraryInterpreter":
+                raise NativeUnavailable(f"the task is run by nidaqmx's {interpreter}, not by a library here")
+            from nidaqmx._lib import lib_importer
+
+            _ = self.handle
+            library = lib_importer.windll
+        except (AttributeError, ImportError, TypeError) as error:
+            raise NativeUnavailable(
+                f"this version of nidaqmx keeps its library elsewhere ({error})"
+            ) from error
+        names = {
+            "read": READ_FUNCTIONS[self.dtype.name],
+            "get_read_attribute": "DAQmxGetReadAttribute",
+            "stop_task": "DAQmxStopTask",
+            "get_extended_error_info": "DAQmxGetExtendedErrorInfo",
+        }
+        addresses = {}
+        for role, name in names.items():
+            try:
+                address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+            except (self._missing, AttributeError) as error:
+                raise NativeUnavailable(f"the driver's library has no function {name}") from error
+            if not address:
+                raise NativeUnavailable(f"the driver's library has no function {name}")
+            addresses[role] = address
+        return addresses
+
     def read(self, into: npt.NDArray[Any], count: int, timeout: float) -> int:
         """Reads `count` samples per channel into `into` (channels x count, C order).
 
@@ -315,12 +378,12 @@ class TaskSource:
         """Stops the task, unless it ran before the recording."""
         if not self.already_running:
             with contextlib.suppress(self._error):
-                self._task.stop()
+                self._stop_task()
 
     def interrupt(self) -> None:
         """Stops the task in any case, to end a read that does not come back."""
         with contextlib.suppress(self._error):
-            self._task.stop()
+            self._stop_task()
 
     def restore(self) -> None:
         """Puts the driver's buffer back to what it was."""

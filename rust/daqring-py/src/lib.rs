@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod log;
 mod queue;
+mod reader;
 mod recording;
 mod sim;
 mod slot;
@@ -20,6 +21,7 @@ mod _native {
         module.add_class::<recording::Recording>()?;
         module.add_class::<slot::Slot>()?;
         log::register(module)?;
+        reader::register(module)?;
         sim::register(module)?;
         queue::register(module)?;
         Ok(())

@@ -54,6 +54,41 @@ impl Recording {
             .ok_or_else(|| PyIndexError::new_err(format!("there is no stream {stream}")))?;
         Ok(lock(producer))
     }
+
+    /// Bytes of a slot of a stream.
+    pub(crate) fn slot_bytes(&self, stream: usize) -> PyResult<usize> {
+        let producer = self.producer(stream)?;
+        let slots = producer.as_ref().map(SlotProducer::monitor);
+        Ok(slots.ok_or_else(taken)?.slot_bytes())
+    }
+
+    /// Puts what a native reader tells into the log, with the clocks of that moment; now it is
+    /// `monotonic_ns` by Python's monotonic clock.
+    pub(crate) fn clock_sink(
+        &self,
+        stream: usize,
+        monotonic_ns: i64,
+    ) -> Box<dyn FnMut(u64) + Send> {
+        let (notes, begin) = (self.notes.clone(), Instant::now());
+        Box::new(move |sample| {
+            let elapsed = i64::try_from(begin.elapsed().as_nanos()).unwrap_or(i64::MAX);
+            let pair = ClockPair {
+                sample,
+                monotonic_ns: monotonic_ns.saturating_add(elapsed),
+                utc_ns: now_ns(),
+            };
+            notes.add(Note::Clock { stream, pair });
+        })
+    }
+
+    /// Hands the producer of a stream to a native reader.
+    pub(crate) fn take_producer(&self, stream: usize) -> PyResult<SlotProducer> {
+        self.producer(stream)?.take().ok_or_else(taken)
+    }
+}
+
+fn taken() -> PyErr {
+    PyRuntimeError::new_err("the stream has a reader already, or the recording was finished")
 }
 
 #[pymethods]

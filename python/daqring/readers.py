@@ -1,0 +1,470 @@
+"""The two readers of a task: a native thread, and a Python thread for where that cannot be.
+
+Both keep one law: every sample that the driver delivers goes into the ring; a read position that
+somebody else moved is told as a gap; a stop ends with what the driver holds at that moment; the
+first error of the driver that is no time-out ends the reading, in the driver's words.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import time
+import weakref
+from collections import Counter
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from daqring import _native
+from daqring.errors import DriverError, TaskError
+from daqring.source import (
+    OVERFLOW_CODES,
+    OVERWRITE_CODES,
+    TIMEOUT_CODE,
+    NativeUnavailable,
+    ReadFailure,
+    TaskSource,
+)
+
+__all__ = ["GapTuple", "NativeReader", "Outcome", "Plan", "PythonReader", "Reader", "ReaderChoice", "choose"]
+
+ReaderChoice = Literal["auto", "native", "python"]
+
+#: First missing sample, number of missing samples per channel (None: unknown), cause as the log numbers it.
+GapTuple = tuple[int, int | None, int]
+
+#: Longest that a read of the Python reader may wait in the driver; its samples are there when it begins.
+READ_TIMEOUT = 2.0
+
+#: Between two readings of the driver's count and the host's clocks that go into the log.
+CLOCK_PERIOD_NS = 10_000_000_000
+
+_OVERWRITE, _OVERFLOW, _FOREIGN = 1, 2, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a reader shall read, in samples per channel."""
+
+    #: Index of the first sample that will be read.
+    first: int
+    #: How many; ``None``: until a stop.
+    wanted: int | None
+    #: Of a block.
+    block: int
+    #: Of one read, at most.
+    most: int
+
+    @property
+    def end(self) -> int | None:
+        """Index after the last sample that is wanted."""
+        return None if self.wanted is None else self.first + self.wanted
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of the reading."""
+
+    #: finished, overwrite, device overflow or error; ``None`` where a stop ended it.
+    stop_reason: str | None
+    #: The driver's error that ended it.
+    failure: DriverError | None
+    #: A defect of ours that ended it.
+    crash: BaseException | None
+    #: The losses, in order, and the one of them that no block tells.
+    gaps: tuple[GapTuple, ...]
+    final_gap: GapTuple | None
+    #: Samples per channel that the driver says it acquired.
+    acquired: int | None
+    #: Most samples per channel that were seen in the driver's buffer.
+    backlog_high_water: int
+    reads: int
+    short_reads: int
+    #: For how long the samples of a read had been waiting when it began: median, 99th percentile, most.
+    lateness: tuple[float, float, float]
+    #: When the reading ended, by :func:`time.monotonic`.
+    ended_at: float
+
+
+class Reader(Protocol):
+    """A running reader."""
+
+    @property
+    def backlog(self) -> int:
+        """Samples per channel in the driver's buffer when last seen."""
+
+    @property
+    def gaps(self) -> tuple[GapTuple, ...]:
+        """The losses until now."""
+
+    def stop(self) -> None:
+        """Asks it to end with what the driver has acquired until now; returns at once."""
+
+    def abandon(self) -> None:
+        """Takes an error that ends the reading from now on as brought about."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the end; whether it has come."""
+
+    def outcome(self) -> Outcome:
+        """What came of it; after the end."""
+
+
+def choose(choice: ReaderChoice, source: TaskSource) -> tuple[dict[str, int] | None, str]:
+    """The functions of the driver for a native reader, or ``None`` and why it has to be the Python one.
+
+    Raises:
+        TaskError: The native reader was asked for and cannot be had.
+    """
+    if choice not in ("auto", "native", "python"):
+        raise TaskError(f"reader must be 'auto', 'native' or 'python', not {choice!r}")
+    if choice == "python":
+        return None, "reader='python' was asked for"
+    try:
+        if not _native.NATIVE_READER:
+            raise NativeUnavailable("the driver's variadic functions cannot be called on this platform")
+        return source.native_functions(), ""
+    except NativeUnavailable as error:
+        if choice == "native":
+            raise TaskError(f"reader='native' cannot be had: {error}; use reader='auto'") from error
+        return None, str(error)
+
+
+class NativeReader:
+    """Reads in a thread of its own that never needs the interpreter."""
+
+    def __init__(
+        self, recording: _native.Recording, source: TaskSource, plan: Plan, functions: dict[str, int]
+    ) -> None:
+        self._reader = _native.Reader(
+            recording,
+            0,
+            functions,
+            {
+                "handle": source.handle,
+                "dtype": source.dtype.name,
+                "channels": len(source.channels),
+                "block": plan.block,
+                "most": plan.most,
+                "rate": source.rate,
+                "position": plan.first,
+                "end": plan.end,
+                "stop_task": not source.already_running,
+                "monotonic_ns": time.monotonic_ns(),
+            },
+        )
+
+    def stop(self) -> None:
+        self._reader.stop()
+
+    def abandon(self) -> None:
+        self._reader.abandon()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._reader.wait(timeout)
+
+    @property
+    def backlog(self) -> int:
+        return int(self._reader.progress()["backlog"])
+
+    @property
+    def gaps(self) -> tuple[GapTuple, ...]:
+        return tuple(self._reader.gaps())
+
+    def outcome(self) -> Outcome:
+        ended_at = time.monotonic()
+        ended = self._reader.outcome()
+        if ended is None:
+            raise RuntimeError("the reading goes on")
+        progress = self._reader.progress()
+        reason, failure, crash = None, None, None
+        match ended["ending"]:
+            case "finished":
+                reason = "finished"
+            case "driver":
+                reason = _reason_of(ended["code"])
+                failure = DriverError(ended["message"], ended["code"])
+            case "panicked":
+                reason, crash = "error", RuntimeError(ended["message"])
+            case "ring closed":
+                reason = "error"
+        return Outcome(
+            stop_reason=reason,
+            failure=failure,
+            crash=crash,
+            gaps=self.gaps,
+            final_gap=ended["gap"],
+            acquired=ended["acquired"],
+            backlog_high_water=progress["backlog_high_water"],
+            reads=progress["reads"],
+            short_reads=progress["short_reads"],
+            lateness=tuple(ended["lateness"]),
+            ended_at=ended_at - ended["ended_ago"],
+        )
+
+
+class PythonReader:
+    """Reads in a Python thread, through nidaqmx's stream readers; needs the GIL between two reads."""
+
+    def __init__(self, recording: _native.Recording, source: TaskSource, plan: Plan) -> None:
+        self._recording = recording
+        self._source = source
+        self._plan = plan
+        self._stopping = threading.Event()
+        self._done = threading.Event()
+        self._abandoned = False
+        self._position = plan.first
+        self._shift = 0  # what the driver's count of samples lacks, since somebody began it anew
+        self._gaps: list[GapTuple] = []
+        self._final_gap: GapTuple | None = None
+        self._stop_reason: str | None = None
+        self._failure: DriverError | None = None
+        self._crash: BaseException | None = None
+        self._acquired: int | None = None
+        self._backlog = self._backlog_high_water = 0
+        self._reads = self._short_reads = 0
+        self._lateness = Lateness()
+        self._ended_at = 0.0
+        self._next_clock = 0
+        self._thread = threading.Thread(target=self._run, name="daqring-acquire-0", daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog(self) -> int:
+        return self._backlog
+
+    @property
+    def gaps(self) -> tuple[GapTuple, ...]:
+        return tuple(self._gaps)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def abandon(self) -> None:
+        self._abandoned = True
+        self._stopping.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self._done.wait(timeout):
+            return False
+        self._thread.join()
+        return True
+
+    def outcome(self) -> Outcome:
+        return Outcome(
+            stop_reason=self._stop_reason,
+            failure=self._failure,
+            crash=self._crash,
+            gaps=self.gaps,
+            final_gap=self._final_gap,
+            acquired=self._acquired,
+            backlog_high_water=self._backlog_high_water,
+            reads=self._reads,
+            short_reads=self._short_reads,
+            lateness=(self._lateness.quantile(0.5), self._lateness.quantile(0.99), self._lateness.most),
+            ended_at=self._ended_at,
+        )
+
+    # -- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._read_all()
+        except BaseException as error:  # a defect of ours must come out at the caller, too
+            self._crash = error
+        finally:
+            self._acquired = self._source.acquired()
+            self._source.stop()
+            self._ended_at = time.monotonic()
+            self._done.set()
+
+    def _read_all(self) -> None:
+        source, plan = self._source, self._plan
+        channels, itemsize = len(source.channels), source.dtype.itemsize
+        end = plan.end
+        while end is None or self._position < end:
+            count = plan.most if end is None else min(plan.most, end - self._position)
+            if not self._await_samples(count):
+                # A stop: take what is there now, and no more.
+                backlog = source.backlog() or 0
+                left = backlog if end is None else min(backlog, end - self._position)
+                end = self._position + left
+                if self._position >= end:
+                    break
+                count = min(plan.most, end - self._position)
+            slot = self._reserve()
+            if slot is None:
+                self._stop_reason = "error"
+                return
+            failure: ReadFailure | None = None
+            into = np.frombuffer(memoryview(slot), source.dtype, channels * count).reshape(channels, count)
+            try:
+                got = source.read(into, count, READ_TIMEOUT)
+            except ReadFailure as error:
+                failure = error.with_traceback(None)
+                got = error.got
+            now = time.time_ns()
+            del into
+            self._reads += 1
+            self._short_reads += got < count
+            if got:
+                self._commit(slot, got, channels * itemsize * got, now)
+            else:
+                slot.abort()
+            if failure is not None and failure.code != TIMEOUT_CODE:
+                self._failed(failure, end)
+                return
+            if self._abandoned:
+                return
+            self._note_clock()
+        if plan.end is not None and self._position >= plan.end:
+            self._stop_reason = "finished"
+
+    def _note_clock(self) -> None:
+        """Puts the driver's count and the clocks into the log, read one right after the other."""
+        monotonic = time.monotonic_ns()
+        if monotonic >= self._next_clock and (backlog := self._source.backlog()) is not None:
+            self._next_clock = monotonic + CLOCK_PERIOD_NS
+            self._recording.note_clock(0, self._position + backlog, monotonic, time.time_ns())
+
+    def _await_samples(self, count: int) -> bool:
+        """Waits until a read of `count` samples will not block; False when a stop came first.
+
+        A stop must not have to wait for samples, and a read that is broken off in the driver would
+        lose what it had. Where the samples are long overdue (a trigger, an error that only a read
+        tells), it is left to the driver to say so.
+        """
+        source = self._source
+        overdue = time.monotonic() + 2 * count / source.rate + 1.0
+        while not self._stopping.is_set():
+            backlog = source.backlog()
+            if backlog is None:
+                return True
+            self._backlog = backlog
+            self._backlog_high_water = max(self._backlog_high_water, backlog)
+            if backlog >= count:
+                self._lateness.note((backlog - count) / source.rate)
+                return True
+            if time.monotonic() > overdue:
+                return True
+            self._stopping.wait(min(max((count - backlog) / source.rate, 0.0005), 0.1))
+        return False
+
+    def _reserve(self) -> _native.Slot | None:
+        """An empty slot; waits for as long as the log needs. None when the recording failed."""
+        while (slot := self._recording.reserve(0, 0.25)) is None:
+            if self._recording.failure() is not None:
+                return None
+        return slot
+
+    def _commit(self, slot: _native.Slot, got: int, size: int, now: int) -> None:
+        """Publishes a read, with the driver's word on which samples these were."""
+        after = self._source.position()
+        first = self._position if after is None else after + self._shift - got
+        lost = first - self._position
+        if lost:
+            # Somebody else moved the read position. Where that was back, nobody knows how much time has
+            # passed: the samples count as the next ones behind a hole of unknown size.
+            count = lost if lost > 0 else None
+            if count is None:
+                self._shift -= lost
+                first = self._position
+            self._gaps.append((self._position, count, _FOREIGN))
+            slot.commit(
+                size,
+                samples=got,
+                first_sample=first,
+                lost_before=_native.LOST_UNKNOWN if count is None else count,
+                gap=_FOREIGN,
+                host_time_ns=now,
+            )
+        else:
+            slot.commit(size, samples=got, first_sample=first, host_time_ns=now)
+        self._position = first + got
+
+    def _failed(self, failure: ReadFailure, end: int | None) -> None:
+        """The driver ended the reading: find out what is missing."""
+        if self._abandoned:
+            return
+        self._stop_reason = _reason_of(failure.code)
+        self._failure = DriverError(str(failure), failure.code)
+        if self._stop_reason == "overwrite":
+            acquired = self._source.acquired()
+            limit = math.inf if end is None else end
+            lost = None if acquired is None else int(min(acquired, limit)) - self._position
+            if lost is not None and lost <= 0:
+                lost = None
+            self._final_gap = (self._position, lost, _OVERWRITE)
+        elif self._stop_reason == "device overflow":
+            self._final_gap = (self._position, None, _OVERFLOW)
+        if self._final_gap is not None:
+            self._gaps.append(self._final_gap)
+
+
+def _reason_of(code: int) -> str:
+    if code in OVERWRITE_CODES:
+        return "overwrite"
+    return "device overflow" if code in OVERFLOW_CODES else "error"
+
+
+class Lateness:
+    """A histogram of seconds, right within 9 percent: eight buckets per doubling of microseconds."""
+
+    def __init__(self) -> None:
+        self._buckets: Counter[int] = Counter()
+        self.most = 0.0
+
+    def note(self, seconds: float) -> None:
+        """Counts one."""
+        self._buckets[round(math.log2(seconds * 1e6 + 1.0) * 8)] += 1
+        self.most = max(self.most, seconds)
+
+    def quantile(self, share: float) -> float:
+        """The seconds that this share (0 to 1) did not exceed; 0 where nothing was counted."""
+        rank = max(math.ceil(share * self._buckets.total()), 1)
+        for bucket in sorted(self._buckets):
+            rank -= self._buckets[bucket]
+            if rank <= 0:
+                return float(min((2 ** (bucket / 8) - 1) * 1e-6, self.most))
+        return 0.0
+
+
+class TaskGuard:
+    """Keeps a task from being stopped or closed by others while a reader reads it.
+
+    nidaqmx's tasks have slots and so no room for a method of their own; they are given a class
+    derived from theirs for as long as it lasts.
+    """
+
+    def __init__(self, task: Any, reader: Reader) -> None:
+        self._task = task
+        self._class = type(task)
+        # Who forgets a recorder must be able to close the task.
+        alive = weakref.ref(reader)
+
+        def guarded(name: str) -> Any:
+            original = getattr(self._class, name)
+
+            def method(task: Any, *args: Any, **options: Any) -> Any:
+                reader = alive()
+                if reader is not None and not reader.wait(0):
+                    raise TaskError(
+                        f"task.{name}() was called while the task is being recorded; "
+                        "stop or close the recorder first"
+                    )
+                return original(task, *args, **options)
+
+            method.__doc__ = original.__doc__
+            return method
+
+        names = [name for name in ("close", "clear", "stop") if hasattr(self._class, name)]
+        space = {"__slots__": (), **{name: guarded(name) for name in names}}
+        self._guarded = type(self._class.__name__, (self._class,), space)
+        task.__class__ = self._guarded
+
+    def lift(self) -> None:
+        """Makes the task what it was."""
+        if type(self._task) is self._guarded:
+            self._task.__class__ = self._class

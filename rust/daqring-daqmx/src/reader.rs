@@ -1,0 +1,619 @@
+//! The reading thread.
+
+use std::cmp::Ordering;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use daqring_ring::BlockMeta;
+use daqring_ring::slots::{ReserveError, SlotProducer, WriteSlot};
+
+use crate::gap::{Cause, Gap, LOST_UNKNOWN};
+use crate::lateness::Lateness;
+use crate::runs::{append_runs, move_runs};
+use crate::status::{DriverError, Meaning};
+use crate::task::{DriverTask, ReadResult};
+use crate::thread;
+
+/// Longest that one read waits in the driver, and so longest that a stop waits for a read.
+const READ_TIMEOUT: f64 = 0.25;
+/// Samples that are so much overdue are asked for all the same: the driver then says why.
+const OVERDUE: Duration = Duration::from_secs(1);
+/// A block that is not full by then is given away.
+const FLUSH: Duration = Duration::from_secs(1);
+/// Shortest pause between two looks at the driver's buffer, while it fills and while it does not.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
+const IDLE_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two readings of the driver's count and the host's clocks.
+const CLOCK_PERIOD: Duration = Duration::from_secs(10);
+
+/// Takes the index of the sample that the driver acquires now, from time to time.
+pub type ClockSink = Box<dyn FnMut(u64) + Send>;
+
+/// How a task is read. Samples are per channel and counted from the start of the task.
+pub struct ReaderOptions {
+    /// Name of the thread.
+    pub name: String,
+    /// Samples of a full block: a slot holds as many.
+    pub block: u64,
+    /// Samples of a read, at most; not more than a block.
+    pub most: u64,
+    /// Sample rate in Hz.
+    pub rate: f64,
+    /// Index of the first sample that will be read.
+    pub position: u64,
+    /// Where to end; `None`: on a stop only.
+    pub end: Option<u64>,
+    /// Stop the task at the end.
+    pub stop_task: bool,
+    /// Called after the first read and every ten seconds; must return at once.
+    pub clock: Option<ClockSink>,
+}
+
+/// Why the reading ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// All samples that were asked for were read.
+    Finished,
+    /// A stop.
+    Stopped,
+    /// The ring was closed from the other side.
+    RingClosed,
+    /// The driver ended it. [`Outcome::gap`] tells the loss where it is one.
+    Driver(DriverError),
+    /// A defect of this crate.
+    Panicked(String),
+}
+
+/// What came of the reading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ending: Ending,
+    /// A loss at the end, that no block tells.
+    pub gap: Option<Gap>,
+    /// Index of the sample after the last one read.
+    pub position: u64,
+    /// Samples that the driver says it acquired, where it says so.
+    pub acquired: Option<u64>,
+    /// For how long samples had been waiting when they were read.
+    pub lateness: Lateness,
+    /// When the reading ended.
+    pub ended: Instant,
+}
+
+/// A look at the running thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Reads until now.
+    pub reads: u64,
+    /// Reads that gave less than was asked for.
+    pub short_reads: u64,
+    /// Samples that waited in the driver's buffer when last seen.
+    pub backlog: u64,
+    /// Most that were seen there.
+    pub backlog_high_water: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    stopping: Mutex<bool>,
+    stop: Condvar,
+    abandoned: AtomicBool,
+    reads: AtomicU64,
+    short_reads: AtomicU64,
+    backlog: AtomicU64,
+    backlog_high_water: AtomicU64,
+    gaps: Mutex<Vec<Gap>>,
+    outcome: Mutex<Option<Outcome>>,
+    ended: Condvar,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A thread that reads a task. Dropping it stops and joins the thread.
+pub struct Reader {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    /// Starts reading a running task into a ring whose slots hold a block each.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(
+        task: DriverTask,
+        producer: SlotProducer,
+        options: ReaderOptions,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let for_thread = Arc::clone(&shared);
+        let name = options.name.clone();
+        let thread = thread::spawn(&name, move || {
+            read_task(task, producer, options, &for_thread)
+        })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Asks the thread to end with what the driver has acquired until now. Returns at once.
+    pub fn stop(&self) {
+        *lock(&self.shared.stopping) = true;
+        self.shared.stop.notify_all();
+    }
+
+    /// From now on an error of the driver is not one of the recording: it was brought about to end
+    /// a read that did not come back.
+    pub fn abandon(&self) {
+        self.shared.abandoned.store(true, Relaxed);
+        self.stop();
+    }
+
+    /// Waits for the end; true if it has come, false after `timeout`.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let outcome = lock(&self.shared.outcome);
+        let (outcome, _) = self
+            .shared
+            .ended
+            .wait_timeout_while(outcome, timeout, |outcome| outcome.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        outcome.is_some()
+    }
+
+    /// What came of it, once it has ended.
+    pub fn outcome(&self) -> Option<Outcome> {
+        lock(&self.shared.outcome).clone()
+    }
+
+    /// The losses until now, in order.
+    pub fn gaps(&self) -> Vec<Gap> {
+        lock(&self.shared.gaps).clone()
+    }
+
+    /// The counters now.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            reads: self.shared.reads.load(Relaxed),
+            short_reads: self.shared.short_reads.load(Relaxed),
+            backlog: self.shared.backlog.load(Relaxed),
+            backlog_high_water: self.shared.backlog_high_water.load(Relaxed),
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread is in the outcome.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread: reads, stops the task, says how it ended.
+fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, shared: &Shared) {
+    let stop_task = options.stop_task;
+    let mut reading = Reading {
+        wanted: options.end,
+        end: options.end,
+        position: options.position,
+        shift: 0,
+        task,
+        producer,
+        options,
+        shared,
+        filling: None,
+        scratch: Vec::new(),
+        lateness: Lateness::default(),
+        gap: None,
+        clock_told: None,
+    };
+    let ending = catch_unwind(AssertUnwindSafe(|| reading.run()))
+        .unwrap_or_else(|payload| Ending::Panicked(panic_message(&*payload)));
+    let acquired = reading.task.acquired();
+    if stop_task {
+        // A task that failed or is gone need not be stopped, and the reason was told already.
+        let _ = reading.task.stop();
+    }
+    let outcome = Outcome {
+        ending,
+        gap: reading.gap,
+        position: reading.position,
+        acquired,
+        lateness: reading.lateness,
+        ended: Instant::now(),
+    };
+    drop(reading); // closes the ring
+    *lock(&shared.outcome) = Some(outcome);
+    shared.ended.notify_all();
+}
+
+fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// A block that is being filled.
+struct Filling {
+    slot: WriteSlot,
+    samples: u64,
+    /// Samples between the starts of two runs.
+    apart: u64,
+    first_sample: u64,
+    lost_before: u64,
+    cause: Option<Cause>,
+    host_time_ns: i64,
+    since: Instant,
+}
+
+/// The reading as the thread goes about it.
+struct Reading<'a> {
+    task: DriverTask,
+    producer: SlotProducer,
+    options: ReaderOptions,
+    shared: &'a Shared,
+    /// Where the caller wants it to end, and where it ends since a stop.
+    wanted: Option<u64>,
+    end: Option<u64>,
+    position: u64,
+    /// What the driver's count of samples lacks, since somebody began it anew.
+    shift: u64,
+    filling: Option<Filling>,
+    /// For reads that cannot go straight into a slot; made when first needed.
+    scratch: Vec<u64>,
+    lateness: Lateness,
+    gap: Option<Gap>,
+    clock_told: Option<Instant>,
+}
+
+/// The ring was closed.
+struct Closed;
+
+/// Where samples that were just read begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// Where the last ones ended.
+    Next,
+    /// At this index, behind a hole.
+    Later(u64),
+    /// So many samples too early: somebody restarted the task, or set the position back. How much
+    /// time has passed, nobody knows, so that they count as the next ones behind a hole of unknown
+    /// size.
+    Earlier(u64),
+}
+
+impl Reading<'_> {
+    fn run(&mut self) -> Ending {
+        let ending = self.read_all();
+        self.give_away();
+        match ending {
+            Ok(Some(error)) if !self.shared.abandoned.load(Relaxed) => {
+                self.note_loss(&error);
+                Ending::Driver(error)
+            }
+            Err(Closed) => Ending::RingClosed,
+            _ if self.wanted.is_some_and(|end| self.position >= end) => Ending::Finished,
+            _ => Ending::Stopped,
+        }
+    }
+
+    /// Reads to the end, a stop, or the driver's error.
+    fn read_all(&mut self) -> Result<Option<DriverError>, Closed> {
+        while self.end.is_none_or(|end| self.position < end) {
+            let mut count = self.next_read();
+            if !self.await_samples(count) {
+                // A stop: what is there now, and no more.
+                let backlog = self.task.available().unwrap_or(0);
+                let end = self.position + backlog;
+                self.end = Some(self.end.map_or(end, |earlier| earlier.min(end)));
+                count = self.next_read();
+                if count == 0 {
+                    break;
+                }
+            }
+            let result = self.read(count as usize)?;
+            if let Some(error) = result.error
+                && error.meaning() != Meaning::Timeout
+            {
+                return Ok(Some(error));
+            }
+            if self.shared.abandoned.load(Relaxed) {
+                return Ok(None);
+            }
+            self.tell_clock();
+            if self.filling.as_ref().is_some_and(|filling| {
+                filling.samples == self.options.block || filling.since.elapsed() > FLUSH
+            }) {
+                self.give_away();
+            }
+        }
+        Ok(None)
+    }
+
+    fn tell_clock(&mut self) {
+        let due = self
+            .clock_told
+            .is_none_or(|told| told.elapsed() >= CLOCK_PERIOD);
+        if due
+            && let Some(clock) = &mut self.options.clock
+            && let Some(backlog) = self.task.available()
+        {
+            clock(self.position + backlog);
+            self.clock_told = Some(Instant::now());
+        }
+    }
+
+    /// How much to read next: not beyond the block, nor beyond the end.
+    fn next_read(&self) -> u64 {
+        let filled = self.filling.as_ref().map_or(0, |filling| filling.samples);
+        let room = self.options.most.min(self.options.block - filled);
+        self.end
+            .map_or(room, |end| room.min(end.saturating_sub(self.position)))
+    }
+
+    /// Waits until a read of `count` samples will not block; false when a stop came first.
+    ///
+    /// Where samples are long overdue (a trigger, an error that only a read tells), it is left to
+    /// the driver to say so.
+    fn await_samples(&mut self, count: u64) -> bool {
+        let rate = self.options.rate;
+        let seconds = |samples: u64| {
+            Duration::try_from_secs_f64(samples as f64 / rate).unwrap_or(LONGEST_PAUSE)
+        };
+        let overdue = Instant::now() + 2 * seconds(count) + OVERDUE;
+        let mut before = None;
+        let mut shortest = SHORTEST_PAUSE;
+        loop {
+            if *lock(&self.shared.stopping) {
+                return false;
+            }
+            let Some(backlog) = self.task.available() else {
+                return true;
+            };
+            self.shared.backlog.store(backlog, Relaxed);
+            self.shared.backlog_high_water.fetch_max(backlog, Relaxed);
+            if backlog >= count {
+                self.lateness.note(seconds(backlog - count));
+                return true;
+            }
+            if Instant::now() > overdue {
+                return true;
+            }
+            // Devices that deliver in lumps are not to be asked without end.
+            shortest = if before == Some(backlog) {
+                (shortest * 2).min(IDLE_PAUSE)
+            } else {
+                SHORTEST_PAUSE
+            };
+            before = Some(backlog);
+            self.pause(seconds(count - backlog).clamp(shortest, LONGEST_PAUSE));
+        }
+    }
+
+    /// Sleeps, but not beyond a stop.
+    fn pause(&self, duration: Duration) {
+        let stopping = lock(&self.shared.stopping);
+        drop(
+            self.shared
+                .stop
+                .wait_timeout_while(stopping, duration, |stopping| !*stopping),
+        );
+    }
+
+    /// Reads once and keeps whatever came: straight into an empty slot, or behind what is in the
+    /// slot already.
+    fn read(&mut self, count: usize) -> Result<ReadResult, Closed> {
+        if self.filling.is_none() {
+            let mut slot = self.reserve()?;
+            let result = self.task.read(count, READ_TIMEOUT, &mut slot);
+            self.count_read(count, &result);
+            if result.samples > 0 {
+                self.begin(slot, result.samples as u64);
+            }
+            return Ok(result);
+        }
+        let bytes = count * self.task.frame();
+        let words = bytes.div_ceil(size_of::<u64>());
+        if self.scratch.len() < words {
+            self.scratch.resize(words, 0);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let result = self
+            .task
+            .read(count, READ_TIMEOUT, bytes_of_mut(&mut scratch));
+        self.count_read(count, &result);
+        if result.samples > 0 {
+            let bytes = result.samples * self.task.frame();
+            self.append(&bytes_of_mut(&mut scratch)[..bytes], result.samples as u64)?;
+        }
+        self.scratch = scratch;
+        Ok(result)
+    }
+
+    fn count_read(&self, count: usize, result: &ReadResult) {
+        self.shared.reads.fetch_add(1, Relaxed);
+        if result.samples < count {
+            self.shared.short_reads.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Waits for an empty slot for as long as it takes.
+    fn reserve(&mut self) -> Result<WriteSlot, Closed> {
+        loop {
+            match self
+                .producer
+                .reserve_until(Instant::now() + Duration::from_millis(250))
+            {
+                Ok(slot) => return Ok(slot),
+                Err(ReserveError::Closed) => return Err(Closed),
+                Err(_) if self.shared.abandoned.load(Relaxed) => return Err(Closed),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// A read is the begin of a block.
+    fn begin(&mut self, slot: WriteSlot, samples: u64) {
+        let from = self.first_of(samples);
+        self.begin_at(slot, samples, from);
+    }
+
+    fn begin_at(&mut self, slot: WriteSlot, samples: u64, from: From) {
+        let (mut lost_before, mut cause) = (0, None);
+        let mut first_sample = self.position;
+        if from != From::Next {
+            // Somebody else moved the read position.
+            let count = match from {
+                From::Later(first) => {
+                    first_sample = first;
+                    Some(first - self.position)
+                }
+                From::Next | From::Earlier(_) => None,
+            };
+            if let From::Earlier(by) = from {
+                self.shift += by;
+            }
+            lost_before = count.unwrap_or(LOST_UNKNOWN);
+            cause = Some(Cause::ForeignRead);
+            lock(&self.shared.gaps).push(Gap {
+                first_sample: self.position,
+                count,
+                cause: Cause::ForeignRead,
+            });
+        }
+        self.position = first_sample + samples;
+        self.filling = Some(Filling {
+            slot,
+            samples,
+            apart: samples,
+            first_sample,
+            lost_before,
+            cause,
+            host_time_ns: unix_ns(),
+            since: Instant::now(),
+        });
+    }
+
+    /// A read goes behind what the block has; behind a gap it begins a new one.
+    fn append(&mut self, packed: &[u8], samples: u64) -> Result<(), Closed> {
+        let from = self.first_of(samples);
+        if from != From::Next {
+            self.give_away();
+            let mut slot = self.reserve()?;
+            slot[..packed.len()].copy_from_slice(packed);
+            self.begin_at(slot, samples, from);
+            return Ok(());
+        }
+        let Some(filling) = self.filling.as_mut() else {
+            return Ok(());
+        };
+        let channels = self.task.channels();
+        let size = self.task.frame() / channels;
+        let in_bytes = |samples: u64| samples as usize * size;
+        if filling.apart != self.options.block {
+            move_runs(
+                &mut filling.slot,
+                channels,
+                in_bytes(filling.samples),
+                in_bytes(filling.apart),
+                in_bytes(self.options.block),
+            );
+            filling.apart = self.options.block;
+        }
+        append_runs(
+            &mut filling.slot,
+            packed,
+            channels,
+            in_bytes(samples),
+            in_bytes(filling.samples),
+            in_bytes(filling.apart),
+        );
+        filling.samples += samples;
+        filling.host_time_ns = unix_ns();
+        self.position += samples;
+        Ok(())
+    }
+
+    /// Which samples were just read, by the driver's account.
+    fn first_of(&self, samples: u64) -> From {
+        let after = self.task.position().map(|after| after + self.shift);
+        let Some(first) = after.and_then(|after| after.checked_sub(samples)) else {
+            return From::Next;
+        };
+        match first.cmp(&self.position) {
+            Ordering::Equal => From::Next,
+            Ordering::Greater => From::Later(first),
+            Ordering::Less => From::Earlier(self.position - first),
+        }
+    }
+
+    /// Hands the block to the consumers, if there is one.
+    fn give_away(&mut self) {
+        let Some(mut filling) = self.filling.take() else {
+            return;
+        };
+        let size = self.task.frame() / self.task.channels();
+        let run = filling.samples as usize * size;
+        let apart = filling.apart as usize * size;
+        move_runs(&mut filling.slot, self.task.channels(), run, apart, run);
+        filling.slot.commit(BlockMeta {
+            bytes: run * self.task.channels(),
+            first_sample: filling.first_sample,
+            samples: filling.samples,
+            lost_before: filling.lost_before,
+            gap: filling.cause.map_or(0, |cause| cause as u32),
+            host_time_ns: filling.host_time_ns,
+        });
+    }
+
+    /// What an error of the driver means for the samples.
+    fn note_loss(&mut self, error: &DriverError) {
+        let (cause, count) = match error.meaning() {
+            Meaning::Overwrite => {
+                let limit = self.end.unwrap_or(u64::MAX);
+                let acquired = self.task.acquired().map(|acquired| acquired.min(limit));
+                let count = acquired
+                    .and_then(|acquired| acquired.checked_sub(self.position))
+                    .filter(|&count| count > 0);
+                (Cause::Overwrite, count)
+            }
+            Meaning::DeviceOverflow => (Cause::DeviceOverflow, None),
+            Meaning::Timeout | Meaning::Failure => return,
+        };
+        let gap = Gap {
+            first_sample: self.position,
+            count,
+            cause,
+        };
+        lock(&self.shared.gaps).push(gap);
+        self.gap = Some(gap);
+    }
+}
+
+/// The bytes of aligned memory.
+fn bytes_of_mut(words: &mut [u64]) -> &mut [u8] {
+    // SAFETY: any eight bytes are a number and any number is eight bytes, and the borrow goes along.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(words)) }
+}
+
+fn unix_ns() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| {
+            i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
+        })
+}

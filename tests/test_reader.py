@@ -1,0 +1,331 @@
+"""The native reader: when it is taken, what it does without the interpreter, who may touch the task."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import threading
+import time
+
+import daqring
+import daqring.sim
+import nidaqmx
+import numpy as np
+import pytest
+from daqring import _native
+from daqring.errors import TaskError
+from daqring.readers import Lateness
+from daqring.source import TaskSource
+from driver_hook import READ_FUNCTION, act_before_reads
+from nidaqmx.constants import AcquisitionType
+from pattern_check import assert_pattern
+
+
+def test_native_is_the_default_and_python_can_be_asked_for(make_task, tmp_path):
+    task = make_task()
+    native = daqring.record(task, tmp_path / "a.tdms", samples=5000, progress=False)
+    python = daqring.record(task, tmp_path / "b.tdms", samples=5000, progress=False, reader="python")
+    assert (native.reader, native.reader_reason) == ("native", "")
+    assert (python.reader, python.reader_reason) == ("python", "reader='python' was asked for")
+    assert "python (reader='python' was asked for)" in str(python)
+    logs = [daqring.open(tmp_path / name) for name in ("a.tdms", "b.tdms")]
+    assert [log.properties["daqring.reader"] for log in logs] == ["native", "python"]
+    for channel in range(4):
+        for log in logs:
+            assert_pattern(log[f"Dev1/ai{channel}"].raw[:], channel)
+
+
+def test_an_unknown_reader_is_refused(make_task, tmp_path):
+    with pytest.raises(TaskError, match="reader must be 'auto', 'native' or 'python', not 'fast'"):
+        daqring.record(make_task(), tmp_path / "run.tdms", samples=1, reader="fast", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_library_without_the_functions_falls_back_and_says_why(make_task, tmp_path, monkeypatch):
+    from daqring import source
+
+    monkeypatch.setitem(source.READ_FUNCTIONS, "int16", "DAQmxReadNothing")
+    task = make_task()
+    report = daqring.record(task, tmp_path / "run.tdms", samples=100, progress=False)
+    assert report.reader == "python"
+    assert report.reader_reason == "the driver's library has no function DAQmxReadNothing"
+    with pytest.raises(TaskError, match=r"reader='native' cannot be had: .*DAQmxReadNothing"):
+        daqring.record(task, tmp_path / "b.tdms", samples=100, reader="native", progress=False)
+
+
+def test_a_task_of_another_interpreter_falls_back(make_task, tmp_path):
+    class GrpcStubInterpreter:
+        def __init__(self, inner):
+            self._inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+    task = make_task()
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", samples=100)
+    assert recorder._functions is not None
+    task._interpreter = GrpcStubInterpreter(task._interpreter)
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", samples=100)
+    assert recorder._functions is None
+    assert "GrpcStubInterpreter" in recorder._reader_reason
+
+
+@pytest.mark.parametrize("dtype", ["raw", "float64"])
+def test_both_readers_record_the_same(make_task, tmp_path, dtype):
+    task = make_task("Dev1/ai0:1", 10_000)
+    both = {}
+    for reader in ("native", "python"):
+        path = tmp_path / f"{reader}.tdms"
+        report = daqring.record(task, path, samples=12_345, dtype=dtype, reader=reader, progress=False)
+        assert (report.reader, report.complete) == (reader, True)
+        assert report.dtype == ("int16" if dtype == "raw" else "float64")
+        both[reader] = daqring.open(path)
+    for name in ("Dev1/ai0", "Dev1/ai1"):
+        a, b = both["native"][name].raw[:], both["python"][name].raw[:]
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_finite_tasks_end_by_themselves(make_task, tmp_path):
+    task = make_task(mode=AcquisitionType.FINITE, samples=7777)
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=10, reader="native") as recorder:
+        assert recorder.wait(20)
+    assert (recorder.report.samples_per_channel, recorder.report.stop_reason) == (7777, "finished")
+    assert recorder.report.reads == 8
+
+
+def test_small_reads_fill_whole_blocks(make_task, tmp_path):
+    task = make_task("Dev1/ai0:2", 100_000)
+    task.in_stream.input_buf_size = 3000
+    path = tmp_path / "run.tdms"
+    report = daqring.record(task, path, samples=25_000, block_ms=100, reader="native", progress=False)
+    assert (report.blocks, report.block_samples, report.complete) == (3, 10_000, True)
+    assert report.reads >= 25_000 // 1500
+    for channel in range(3):
+        assert_pattern(daqring.open(path)[f"Dev1/ai{channel}"].raw[:], channel)
+    assert daqring.verify(path).complete
+
+
+def test_it_reads_while_the_interpreter_is_held(make_task, tmp_path):
+    """One C call keeps the GIL for three times the driver's buffer: the samples are read meanwhile."""
+    task = make_task("Dev1/ai0:1", 100_000, clock="real", name="held")
+    task.in_stream.input_buf_size = 20_000
+    # A PyDLL keeps the GIL during the call.
+    library = "msvcrt" if sys.platform == "win32" else None
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=10, reader="native") as recorder:
+        holder = ctypes.PyDLL(library)
+        if sys.platform == "win32":
+            ctypes.PyDLL("kernel32").Sleep(600)
+        else:
+            holder.usleep(600_000)
+        # Nobody else of this process could run until here: the ledger is as the reader left it.
+        delivered = daqring.sim.ledger("held").delivered
+    assert delivered >= 30_000
+    assert (recorder.report.lost, recorder.report.complete) == (0, True)
+    assert daqring.sim.ledger("held").overwritten == 0
+
+
+def test_a_stop_does_not_wait_for_a_trigger(make_task, tmp_path):
+    """Samples that never come are waited for without an error, and a stop still ends it."""
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=1, reader="native") as recorder:
+        assert not recorder.wait(1.6)  # beyond the time after which samples are overdue
+    report = recorder.report
+    assert (report.samples_per_channel, report.stop_reason, report.error) == (0, "stopped", None)
+    assert report.reads == report.short_reads >= 1
+
+
+def test_the_task_is_guarded_while_it_is_recorded(make_task, tmp_path, reader):
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    kind = type(task)
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=100) as recorder:
+        for name in ("stop", "close"):
+            with pytest.raises(TaskError, match=rf"task.{name}\(\) was called while .* recorder first"):
+                getattr(task, name)()
+        assert isinstance(task, nidaqmx.Task)
+        daqring.sim.step(1.0)
+        recorder.stop()
+        assert recorder.wait(20)
+        # The reading is over: the task is free already.
+        task.stop()
+    assert type(task) is kind
+    assert recorder.report.samples_per_channel == 1000
+    task.close()
+
+
+def test_a_task_closed_after_the_reading_does_not_disturb_the_end(make_task, tmp_path, reader):
+    task = make_task("Dev1/ai0", 1000)
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", samples=100)
+    recorder.start()
+    assert recorder.wait(20)
+    task.close()
+    assert recorder.close().complete
+
+
+def test_a_forgotten_recorder_frees_the_task(make_task, tmp_path):
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", reader="native")
+    recorder.start()
+    assert not task.is_task_done()
+    del recorder
+    gc.collect()
+    assert task.is_task_done()
+    task.close()
+
+
+def test_a_read_that_does_not_come_back_is_broken_off(make_task, tmp_path, monkeypatch):
+    monkeypatch.setattr("daqring.recorder.STUCK", 0.2)
+    released = threading.Event()
+    act_before_reads(monkeypatch, lambda read: released.wait(20) if read == 2 else None)
+    task = make_task("Dev1/ai0", 1000)
+    original = TaskSource.interrupt
+
+    def interrupt(source):
+        original(source)
+        released.set()
+
+    monkeypatch.setattr(TaskSource, "interrupt", interrupt)
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", block_ms=10, reader="native")
+    recorder.start()
+    while recorder.stats()["samples"] < 10:
+        time.sleep(0.001)
+    # The read that comes back begins the task anew: what it gives is of another run.
+    with pytest.warns(daqring.SamplesLostWarning, match="unknown number of samples from sample 10 on"):
+        report = recorder.close()
+    assert (report.stop_reason, report.error, report.lost) == ("stopped", None, 0)
+    log = daqring.open(tmp_path / "run.tdms")
+    assert_pattern(log[f"{report.group}/Dev1/ai0"].raw[:], 0)
+    assert task.is_task_done()
+
+
+def test_a_task_restarted_by_others_is_told(make_task, tmp_path, monkeypatch, reader):
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    kind = type(task)
+
+    def restart(read):
+        if read == 3:
+            kind.stop(task)
+            task.start()
+            daqring.sim.step(0.03)
+
+    act_before_reads(monkeypatch, restart)
+    with daqring.Recorder(task, tmp_path / "run.tdms", samples=40, block_ms=10) as recorder:
+        daqring.sim.step(0.03)
+        assert recorder.wait(20)
+        with pytest.warns(daqring.SamplesLostWarning, match="unknown number of samples from sample 20 on"):
+            recorder.close()
+    report = recorder.report
+    assert report.gaps == (daqring.Gap(20, None, "foreign read"),)
+    assert (report.samples_per_channel, report.lost_unknown, report.complete) == (40, True, False)
+    groups = [
+        group for group in daqring.open(tmp_path / "run.tdms").groups.values() if not group.housekeeping
+    ]
+    for group in groups:
+        assert_pattern(group.channels[0].raw[:], 0)
+    assert [len(group.channels[0]) for group in groups] == [20, 20]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(-201003, "error"), (-200361, "device overflow")])
+def test_an_error_of_the_driver_ends_it_in_its_words(make_task, tmp_path, monkeypatch, reader, code, reason):
+    """A driver that refuses its third read with a code, and has the words for it."""
+    task = make_task("Dev1/ai0", 1000)
+    path = tmp_path / "run.tdms"
+    fail_third_read(monkeypatch, code)
+    recorder = daqring.Recorder(task, path, samples=100, block_ms=10)
+    recorder.start()
+    assert recorder.wait(20)
+    if reason == "error":
+        with pytest.raises(daqring.DriverError, match=str(code)) as caught:
+            recorder.close()
+        assert caught.value.code == code
+        assert caught.value.report is recorder.report
+    else:
+        with pytest.warns(daqring.SamplesLostWarning, match="device overflow"):
+            recorder.close()
+        assert recorder.report.gaps == (daqring.Gap(20, None, "device overflow"),)
+    report = recorder.report
+    assert (report.stop_reason, report.samples_per_channel) == (reason, 20)
+    assert report.error is not None
+    assert str(code) in report.error
+    assert report.lost_unknown == (reason != "error")
+    assert_pattern(daqring.open(path)["Dev1/ai0"].raw[:], 0)
+
+
+def fail_third_read(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    from daqring.source import ReadFailure
+
+    reads = 0
+    python_read, native_functions = TaskSource.read, TaskSource.native_functions
+
+    def fails() -> bool:
+        nonlocal reads
+        reads += 1
+        return reads == 3
+
+    def read(self, *arguments):
+        if fails():
+            raise ReadFailure(code, f"it is broken (error {code})", 0)
+        return python_read(self, *arguments)
+
+    def functions(self):
+        found = native_functions(self)
+        driver = READ_FUNCTION(found["read"])
+        self.kept_for_the_driver = callback = READ_FUNCTION(
+            lambda *arguments: code if fails() else driver(*arguments)
+        )
+        return {**found, "read": ctypes.cast(callback, ctypes.c_void_p).value}
+
+    monkeypatch.setattr(TaskSource, "read", read)
+    monkeypatch.setattr(TaskSource, "native_functions", functions)
+
+
+def test_wrong_plans_are_refused(make_task, tmp_path):
+    task = make_task("Dev1/ai0:1", 1000)
+    source = TaskSource(task)
+    group = {
+        "name": "g",
+        "dt": 1.0,
+        "properties": {},
+        "channels": [
+            {"name": name, "dtype": "int16", "unit": "", "scale": None, "properties": {}} for name in "ab"
+        ],
+    }
+    recording = _native.Recording(
+        tmp_path / "run.tdms", [{"group": group, "slot_bytes": 400, "slots": 4, "workers": 1}]
+    )
+    plan = {
+        **{"handle": source.handle, "dtype": "int16", "channels": 2, "block": 100, "most": 100},
+        **{"rate": 1000.0, "position": 0, "end": 10, "stop_task": True, "monotonic_ns": 0},
+    }
+    functions = source.native_functions()
+    for wrong in (
+        {"block": 101},
+        {"block": 0},
+        {"most": 0},
+        {"channels": 0},
+        {"rate": 0.0},
+        {"dtype": "int8"},
+    ):
+        with pytest.raises(ValueError, match=r"does not suit|rate must|cannot be read"):
+            _native.Reader(recording, 0, functions, plan | wrong)
+    with pytest.raises(ValueError, match="at no address"):
+        _native.Reader(recording, 0, {**functions, "read": 0}, plan)
+    with pytest.raises(IndexError):
+        _native.Reader(recording, 1, functions, plan)
+    task.start()
+    reader = _native.Reader(recording, 0, functions, plan)
+    with pytest.raises(RuntimeError, match="has a reader"):
+        _native.Reader(recording, 0, functions, plan)
+    assert reader.wait(20)
+    assert recording.finish([], {})["law_holds"]
+
+
+def test_lateness_is_a_histogram():
+    lateness = Lateness()
+    assert lateness.quantile(0.5) == 0
+    for microseconds in range(1, 10_001):
+        lateness.note(microseconds * 1e-6)
+    assert lateness.quantile(0.5) == pytest.approx(0.005, rel=0.1)
+    assert lateness.quantile(0.99) == pytest.approx(0.0099, rel=0.1)
+    assert lateness.quantile(1.0) <= lateness.most == pytest.approx(0.01)
