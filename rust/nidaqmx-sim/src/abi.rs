@@ -17,6 +17,7 @@ use crate::error::{self, Error, Result, code};
 use crate::event::Callback;
 use crate::read::{self, Fill, Outcome, Sample};
 use crate::task::Task;
+use crate::waveform::{self, SetProperty, Times};
 
 /// A handle as the C interface has it.
 pub(crate) type Handle = *mut c_void;
@@ -185,6 +186,24 @@ unsafe fn read_scalar<T: Sample>(
     }
     // SAFETY: a null count is allowed.
     done(unsafe { conclude(&task, outcome, std::ptr::null_mut()) })
+}
+
+/// The arrays that a waveform read writes times to; none where they are null.
+///
+/// # Safety
+/// Both pointers are null or valid for writes of `size` elements until the read ends.
+unsafe fn waveform_times<'a>(first: *mut i64, interval: *mut i64, size: u32) -> Option<Times<'a>> {
+    let usable = |pointer: *mut i64| !pointer.is_null() && pointer.is_aligned();
+    if size == 0 || !usable(first) || !usable(interval) {
+        return None;
+    }
+    // SAFETY: both are usable, and the caller promises `size` elements.
+    unsafe {
+        Some(Times {
+            first: std::slice::from_raw_parts_mut(first, size as usize),
+            interval: std::slice::from_raw_parts_mut(interval, size as usize),
+        })
+    }
 }
 
 /// A callback, or none where the function is null.
@@ -886,6 +905,76 @@ export! {
             outcome
         });
         offer(bytes, width as i32);
+        done(conclude(&task, outcome, count))
+    }
+
+    /// Reads scaled samples of all channels into one array, with times and properties.
+    fn DAQmxInternalReadAnalogWaveformEx(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        fill: u32,
+        first_times: *mut i64,
+        intervals: *mut i64,
+        times: u32,
+        property: Option<SetProperty>,
+        data: *mut c_void,
+        array: *mut f64,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        offer(count, 0);
+        let task = driver().task(task as usize)?;
+        let fill = Fill::new(fill)?;
+        let times = waveform_times(first_times, intervals, times);
+        let property = property.map(|function| (function, data));
+        let outcome = with_array(array, size, |out| {
+            waveform::read(&task, samples, timeout, out.len(), times, property, |claim| {
+                waveform::into_array(claim, fill, out)
+            })
+        });
+        done(conclude(&task, outcome, count))
+    }
+
+    /// Reads scaled samples, each channel into an array of its own, with times and properties.
+    fn DAQmxInternalReadAnalogWaveformPerChan(
+        task: Handle,
+        samples: i32,
+        timeout: f64,
+        first_times: *mut i64,
+        intervals: *mut i64,
+        times: u32,
+        property: Option<SetProperty>,
+        data: *mut c_void,
+        arrays: *const *mut f64,
+        channels: u32,
+        size: u32,
+        count: *mut i32,
+        reserved: *mut u32,
+    ) {
+        let _ = reserved;
+        offer(count, 0);
+        let task = driver().task(task as usize)?;
+        let arrays = attribute::load_list(arrays, channels as usize)?;
+        if arrays.iter().any(|array| array.is_null() || !array.is_aligned()) {
+            return Err(Error::new(code::NULL_POINTER).in_task(&task.name));
+        }
+        let times = waveform_times(first_times, intervals, times);
+        let property = property.map(|function| (function, data));
+        let capacity = arrays.len().saturating_mul(size as usize);
+        let outcome =
+            waveform::read(&task, samples, timeout, capacity, times, property, |claim| {
+                if claim.sources.len() > arrays.len() || claim.count > size as usize {
+                    return Err(Error::new(code::READ_BUFFER_TOO_SMALL));
+                }
+                for (&source, &array) in claim.sources.iter().zip(&arrays) {
+                    let out = std::slice::from_raw_parts_mut(array, claim.count);
+                    claim.plan.sources[source].fill_f64(claim.first, out);
+                }
+                Ok(())
+            });
         done(conclude(&task, outcome, count))
     }
 

@@ -10,6 +10,7 @@
 //! | `driver` | what outlives a task: devices, reservations, clock, signals, ledgers |
 //! | `task`, `run` | settings and states of a task; one acquisition with its buffer |
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
+//! | `waveform` | reads with times and properties |
 //! | `digital`, `counter` | digital inputs, counters |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
 //! | `sensor`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
@@ -49,3 +50,4 @@ mod task;
 mod thermocouple;
 mod timing;
 mod trigger;
+mod waveform;

@@ -272,7 +272,7 @@ fn copy_bytes<T: Copy, const N: usize>(out: &mut [u8], codes: &[T], bytes: impl 
     }
 }
 
-fn finish(
+pub(crate) fn finish(
     (claim, error): (Option<Claim>, Option<Error>),
     write: impl FnOnce(&Claim) -> Result<()>,
 ) -> Outcome {

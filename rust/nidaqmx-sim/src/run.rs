@@ -132,6 +132,8 @@ pub(crate) struct Run {
     pub(crate) number: u32,
     pub(crate) plan: Arc<Plan>,
     pub(crate) clock: Arc<Clock>,
+    /// When the run was started, in ticks of 100 ns since the beginning of year 1.
+    pub(crate) started: i64,
     /// Simulated time at which the sample clock began; `None` while it waits for its trigger.
     pub(crate) began: Option<u64>,
     pub(crate) overwrite: Overwrite,
@@ -162,6 +164,7 @@ impl Run {
             number,
             plan,
             clock,
+            started: crate::waveform::now(),
             began,
             overwrite,
             position: 0,

@@ -122,9 +122,17 @@ pub(crate) struct Claim {
     pub(crate) sources: Vec<usize>,
     pub(crate) first: u64,
     pub(crate) count: usize,
+    /// When the run began, in ticks of 100 ns since the beginning of year 1.
+    pub(crate) started: i64,
 }
 
 impl Claim {
+    /// Time from the run's first sample to the first one here, in ticks of 100 ns.
+    pub(crate) fn rate_time(&self) -> i64 {
+        let time = self.plan.rate.map_or(0, |rate| rate.time_of(self.first));
+        i64::try_from(time / 100).unwrap_or(i64::MAX)
+    }
+
     /// Bytes of one raw sample.
     pub(crate) fn raw_width(&self) -> usize {
         let sources = self.sources.iter().map(|&index| &self.plan.sources[index]);
@@ -1039,6 +1047,21 @@ impl Task {
         }
     }
 
+    /// Names and units of channels, by their places in the task.
+    pub(crate) fn names_of(&self, places: &[usize]) -> Result<Vec<(String, Option<&'static str>)>> {
+        use crate::channel::id;
+        let state = self.state()?;
+        Ok(places
+            .iter()
+            .filter_map(|&place| state.channels.get(place))
+            .map(|channel| {
+                let measurement = channel.integer(id::AI_MEAS_TYPE);
+                let unit = channel.integer(crate::sensor::units_attribute(measurement));
+                (channel.name.clone(), crate::waveform::unit_name(unit))
+            })
+            .collect())
+    }
+
     /// Bytes that a sample of a channel takes in a read of lines.
     pub(crate) fn lines_per_channel(&self) -> Result<usize> {
         if self.state()?.family() != channel_type::DIGITAL_INPUT {
@@ -1265,13 +1288,16 @@ impl Task {
             let target = run.time_of(end).min(run.ends_at());
             held.wait(deadline.sleep(&clock, target));
         };
-        held.running(number)?.deliver(first, end);
+        let run = held.running(number)?;
+        run.deliver(first, end);
+        let started = run.started;
         Ok((
             Claim {
                 plan,
                 sources,
                 first,
                 count: (end - first) as usize,
+                started,
             },
             error,
         ))
