@@ -355,10 +355,12 @@ mod system {
 
     const FILE_FLAG_NO_BUFFERING: u32 = 0x2000_0000;
     const FILE_SHARE_READ: u32 = 1;
+    const FILE_SHARE_DELETE: u32 = 4;
 
-    /// Unbuffered when asked for, and closed to other writers from the moment it is opened.
+    /// Unbuffered when asked for, and closed to other writers from the moment it is opened. It may be removed while a
+    /// sync handle still holds it.
     pub(super) fn prepare(options: &mut OpenOptions, direct: DirectIo) {
-        options.share_mode(FILE_SHARE_READ);
+        options.share_mode(FILE_SHARE_READ | FILE_SHARE_DELETE);
         if direct != DirectIo::Off {
             options.custom_flags(FILE_FLAG_NO_BUFFERING);
         }

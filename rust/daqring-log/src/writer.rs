@@ -1160,6 +1160,10 @@ fn open_file(
         .map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => LogError::Exists(path.to_path_buf()),
             io::ErrorKind::WouldBlock => LogError::Locked(path.to_path_buf()),
+            // Windows: the file is open without room for another writer (ERROR_SHARING_VIOLATION).
+            _ if cfg!(windows) && error.raw_os_error() == Some(32) => {
+                LogError::Locked(path.to_path_buf())
+            }
             _ => LogError::io("create", path, error),
         })?;
     let target = storage
