@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 import daqring.sim
+import pytest
 
 DOCS = Path(__file__).resolve().parent.parent / "python" / "docs"
 
