@@ -159,7 +159,7 @@ fn main() -> ExitCode {
                 format!("MPMC {producers}P{consumers}C, one at a time, 1024"),
                 Unit::NsPerItem,
             )
-            .at_least(200_000)
+            .at_least(60_000)
             .goal(1.0)
             .ours("daqring adaptive", move |n| {
                 many(ours::mpmc(Adaptive)(1024), producers, consumers, n, 1)
@@ -243,7 +243,7 @@ fn main() -> ExitCode {
     );
     report.run(
         Metric::new("4P4C on 2 cores, beside park".into(), Unit::NsPerItem)
-            .at_least(200_000)
+            .at_least(60_000)
             .goal(0.5)
             .ours("daqring spin", |n| many(ours::mpmc(Spin)(1024), 4, 4, n, 1))
             .ours("daqring adaptive", |n| {

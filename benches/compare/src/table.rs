@@ -113,7 +113,7 @@ pub struct Report {
 impl Report {
     pub fn new(quick: bool, only: Option<String>) -> Self {
         Self {
-            repetitions: if quick { 5 } else { 41 },
+            repetitions: if quick { 5 } else { 21 },
             sample: Duration::from_millis(if quick { 2 } else { 4 }),
             only,
             lines: Vec::new(),
