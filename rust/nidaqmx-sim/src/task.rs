@@ -98,6 +98,8 @@ struct State {
     auto_started: bool,
     triggers: Triggers,
     events: Events,
+    /// A read took the last sample and stopped the task that it had started.
+    finished: bool,
     /// The thread that is in a callback of this task now.
     calling: Option<ThreadId>,
     /// Why a waiting call has to give up, where a stop is not the reason.
@@ -179,6 +181,7 @@ impl Task {
                 auto_started: false,
                 triggers: Triggers::default(),
                 events: Events::default(),
+                finished: false,
                 calling: None,
                 aborted: None,
                 cleared: false,
@@ -702,6 +705,7 @@ impl Task {
             run.trigger.record = Some(state.timing.samples);
         }
         state.run = Some(run);
+        state.finished = false;
         state.phase = Phase::Running;
         state.auto_started = automatic;
         state.aborted = None;
@@ -734,11 +738,7 @@ impl Task {
         loop {
             let over = state.running(number).is_err();
             // A read that took the last sample has stopped a task that a read had started.
-            let finished = over
-                && state.runs == number
-                && state.auto_started
-                && state.aborted.is_none()
-                && !state.cleared;
+            let finished = over && state.runs == number && state.finished;
             if over && !finished {
                 return;
             }
@@ -753,8 +753,9 @@ impl Task {
                 .map_or(0, Error::code);
             let mut next = u64::MAX;
             let due = match (events.every, events.signal, events.done) {
+                // What was pending at a stop is discarded; only the end itself is told.
                 (Some((every, callback)), _, _)
-                    if acquired.saturating_sub(samples) >= u64::from(every) =>
+                    if !finished && acquired.saturating_sub(samples) >= u64::from(every) =>
                 {
                     samples += u64::from(every);
                     Some(Call::Every {
@@ -762,7 +763,7 @@ impl Task {
                         samples: every,
                     })
                 }
-                (_, Some((signal, callback)), _) if acquired > signals => {
+                (_, Some((signal, callback)), _) if !finished && acquired > signals => {
                     signals += 1;
                     Some(Call::Signal { callback, signal })
                 }
@@ -956,6 +957,7 @@ impl Task {
 
     pub(crate) fn stop(&self) -> Result<()> {
         let mut state = self.state()?;
+        state.finished = false;
         self.stop_locked(&mut state);
         drop(self.quiet(state));
         Ok(())
@@ -986,6 +988,7 @@ impl Task {
 
     fn abort_locked(&self, state: &mut State, reason: i32) {
         state.aborted = Some(reason);
+        state.finished = false;
         self.stop_locked(state);
         driver().release(self.handle);
         state.phase = state.phase.min(Phase::Verified);
@@ -1116,6 +1119,7 @@ impl Task {
                         && run.last().is_some_and(|last| run.position >= last)
             });
         if finished {
+            state.finished = state.phase == Phase::Running;
             self.stop_locked(state);
         }
         if claimed {
