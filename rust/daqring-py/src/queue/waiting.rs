@@ -161,7 +161,7 @@ impl WaitList {
 /// Waits, detached from the interpreter, until woken or until `deadline`, and at most until the next look
 /// at the signals.
 pub(super) fn wait(py: Python<'_>, waiter: &Waiter, deadline: Option<Instant>, main: bool) {
-    let (asked, hinted) = py.detach(|| {
+    let (asked, end) = py.detach(|| {
         DETACHED.fetch_add(1, Ordering::Release);
         let spun = spin(waiter);
         if !spun {
@@ -174,33 +174,41 @@ pub(super) fn wait(py: Python<'_>, waiter: &Waiter, deadline: Option<Instant>, m
         let seen = DETACHED.load(Ordering::Acquire);
         let start = Instant::now();
         let mut now = start;
-        let mut hinted = false;
+        let mut end = PatienceEnd::Over;
         while now - start < patience {
             if DETACHED.load(Ordering::Acquire) != seen {
-                hinted = true;
+                end = PatienceEnd::Hinted;
                 break;
             }
             if now - start > SPIN_WITHOUT_YIELD && !core_is_free() {
+                end = PatienceEnd::CoreNeeded;
                 break;
             }
             std::hint::spin_loop();
             now = Instant::now();
         }
-        (now, hinted)
+        (now, end)
     });
-    learn_patience(asked.elapsed(), hinted);
+    learn_patience(asked.elapsed(), end);
 }
 
-/// Adapts the patience: shorter where the interpreter had been free all along, longer where it was held.
-fn learn_patience(attaching: Duration, hinted: bool) {
-    if hinted {
-        return;
-    }
+/// What ended the wait for the interpreter to become free.
+enum PatienceEnd {
+    Hinted,
+    CoreNeeded,
+    Over,
+}
+
+/// Adapts the patience: shorter where the interpreter had been free all along or somebody else needs the
+/// core, perhaps the very thread that holds the interpreter; longer where it was held.
+fn learn_patience(attaching: Duration, end: PatienceEnd) {
     let patience = PATIENCE_NS.load(Ordering::Relaxed);
-    let next = if attaching < Duration::from_micros(2) {
-        patience / 2
-    } else {
-        patience * 2
+    let next = match end {
+        PatienceEnd::Hinted => return,
+        PatienceEnd::CoreNeeded => patience / 4,
+        PatienceEnd::Over if attaching < Duration::from_micros(2) => patience / 2,
+        // Grows again slowly from where no core was free.
+        PatienceEnd::Over => patience + patience / 4,
     };
     PATIENCE_NS.store(
         next.clamp(PATIENCE_MIN_NS, PATIENCE_MAX_NS),
