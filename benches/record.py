@@ -127,7 +127,7 @@ def table(
             cpus[name].append(cpu)
     path.unlink(missing_ok=True)
     print(f"\n{title}: {total / 1e9:.2f} GB, medians of {repeats}")
-    print(f"{'':44}{'MB/s':>8}{'spread':>16}{'CPU s/GB':>10}{'of ' + ratio_to:>24}")
+    print(f"{'':44}{'MB/s':>8}{'spread':>16}{'CPU s/GB':>10}{'of ' + ratio_to:>32}")
     rows = {}
     base = statistics.median(walls[ratio_to])
     for name in cases:
@@ -142,7 +142,7 @@ def table(
             "cpu_s_per_gb": cpu,
             "ratio": ratio,
         }
-        print(f"{name:44}{median:8.0f}{f'{speeds[0]:.0f}-{speeds[-1]:.0f}':>16}{cpu:10.3f}{ratio:24.2f}")
+        print(f"{name:44}{median:8.0f}{f'{speeds[0]:.0f}-{speeds[-1]:.0f}':>16}{cpu:10.3f}{ratio:32.2f}")
     return {"bytes": total, "repeats": repeats, "rows": rows}
 
 
