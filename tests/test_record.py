@@ -15,7 +15,7 @@ import nptdms
 import numpy as np
 import pytest
 from driver_hook import act_before_reads
-from nidaqmx.constants import AcquisitionType, LoggingMode
+from nidaqmx.constants import AcquisitionType, LoggingMode, VoltageUnits
 from pattern_check import assert_pattern
 
 pytestmark = pytest.mark.usefixtures("reader")
@@ -89,6 +89,44 @@ def test_float64_can_be_asked_for(make_task, tmp_path):
     a, b = daqring.open(tmp_path / "raw.tdms"), daqring.open(tmp_path / "volts.tdms")
     assert b["Dev1/ai0"].raw.dtype == np.float64
     np.testing.assert_array_equal(a["Dev1/ai1"][:], b["Dev1/ai1"][:])
+
+
+def thermocouple(task: nidaqmx.Task) -> None:
+    task.ai_channels.add_ai_thrmcpl_chan("Dev1/ai1")
+
+
+def custom_scale(task: nidaqmx.Task) -> None:
+    nidaqmx.Scale.create_lin_scale("bar_per_volt", 2.5, -1.0, scaled_units="bar")
+    task.ai_channels.add_ai_voltage_chan(
+        "Dev1/ai1",
+        min_val=-5,
+        max_val=5,
+        units=VoltageUnits.FROM_CUSTOM_SCALE,
+        custom_scale_name="bar_per_volt",
+    )
+
+
+@pytest.mark.parametrize(
+    ("add", "unit", "why"), [(thermocouple, "°C", "thermocouple"), (custom_scale, "bar", "custom scale")]
+)
+def test_scaling_beyond_the_device_is_recorded_as_floats(simulator, tmp_path, add, unit, why):
+    simulator(signal="sine")
+    with nidaqmx.Task() as task:
+        task.ai_channels.add_ai_voltage_chan("Dev1/ai0")
+        add(task)
+        task.timing.cfg_samp_clk_timing(10_000, sample_mode=AcquisitionType.CONTINUOUS)
+        report = daqring.record(task, tmp_path / "run.tdms", samples=5000, progress=False)
+        task.start()
+        expected = np.array(task.read(5000))
+        task.stop()
+        with pytest.raises(daqring.TaskError, match="would lose the scaling"):
+            daqring.record(task, tmp_path / "raw.tdms", samples=10, dtype="raw", progress=False)
+    assert report.dtype == "float64"
+    assert why in report.dtype_reason.replace("thrmcpl", "thermocouple")
+    log = daqring.open(tmp_path / "run.tdms")
+    assert log["Dev1/ai1"].unit == unit
+    for number in range(2):
+        np.testing.assert_array_equal(log[f"Dev1/ai{number}"][:], expected[number])
 
 
 def test_a_finite_task_is_recorded_whole(make_task, tmp_path):
@@ -320,6 +358,31 @@ def test_several_workers_keep_the_order(make_task, tmp_path):
     )
     assert report.blocks == 1000
     check_with_nptdms(tmp_path / "run.tdms", report)
+
+
+def test_blocks_that_nobody_accounts_for_fail_the_recording(make_task, tmp_path, monkeypatch):
+    """No such defect is known; should there be one, it must not pass for a complete recording."""
+
+    class Miscounting:
+        def __init__(self, *arguments, **options):
+            self._real = real(*arguments, **options)
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+        def finish(self, *arguments):
+            return self._real.finish(*arguments) | {"law_holds": False}
+
+    real = daqring.recorder._native.Recording
+    monkeypatch.setattr("daqring.recorder._native.Recording", Miscounting)
+    task = make_task()
+    with (
+        pytest.warns(daqring.SamplesLostWarning),
+        pytest.raises(daqring.RecordingError, match="nobody accounts for") as caught,
+    ):
+        daqring.record(task, tmp_path / "run.tdms", samples=1000, reader="python", progress=False)
+    assert caught.value.report.lost_unknown
+    assert not caught.value.report.complete
 
 
 # -- refusals: one clear sentence each, and nothing left behind ---------------------------------

@@ -474,6 +474,10 @@ class Pipeline(Generic[T]):
     note. When the loop is left early, the pipeline is stopped and its threads are joined, for up to
     ``grace`` seconds; a function that takes long over one item may look at `daqring.cancelled()`.
 
+    A stage is any callable. One that leaves the interpreter while it works - a ctypes or cffi function, a
+    numba function compiled with ``nogil=True``, most of numpy - lets the workers of a stage use several
+    cores; a stage of Python code needs an ``executor`` of processes for that.
+
     A pipeline is built once and runs once. Each of its methods continues it, so the one before can not be
     continued again (`tee` is for that). Graphs have no cycles by construction: work that makes new work
     is for `daqring.Workers`.

@@ -454,6 +454,8 @@ class Recorder:
         elif outcome.crash is not None:
             error = RecordingError(f"the reading thread stopped by an internal error: {outcome.crash!r}")
             error.__cause__ = outcome.crash
+        elif not counts["law_holds"]:
+            error = RecordingError(f"blocks are missing that nobody accounts for: {counts['streams'][0]}")
         elif outcome.failure is not None and outcome.final_gap is None:
             error = outcome.failure
         else:
@@ -490,8 +492,9 @@ class Recorder:
             samples_per_channel=stream["written_samples"],
             samples=stream["written_samples"] * len(source.channels),
             blocks=stream["written"],
-            lost=sum(gap.count or 0 for gap in gaps) + stream["failed_samples"],
-            lost_unknown=any(gap.count is None for gap in gaps),
+            lost=sum(gap.count or 0 for gap in gaps) + stream["failed_samples"] + stream["dropped_samples"],
+            # Where blocks went that no counter knows, nobody knows either.
+            lost_unknown=any(gap.count is None for gap in gaps) or not counts["law_holds"],
             gaps=tuple(gaps),
             acquired=outcome.acquired,
             bytes=stream["written_bytes"],

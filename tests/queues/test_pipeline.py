@@ -159,6 +159,12 @@ def test_executors_for_work_that_keeps_a_core_busy():
         )
 
 
+def test_native_functions_are_stages():
+    """A ctypes function runs without the interpreter lock; to the pipeline it is a callable as any other."""
+    library = ctypes.cdll.msvcrt if os.name == "nt" else ctypes.CDLL(None)
+    assert list(Pipeline(range(-3, 3)).map(library.labs, workers=2, ordered=True)) == [3, 2, 1, 0, 1, 2]
+
+
 def test_context_variables_are_carried_over():
     run = contextvars.ContextVar("run")
     run.set("A7")
