@@ -1,6 +1,8 @@
 """`daqring.Pipeline`: every item once, errors at the caller, and no thread left whatever happens."""
 
 import contextvars
+import ctypes
+import os
 import random
 import subprocess
 import sys
