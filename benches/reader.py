@@ -119,7 +119,8 @@ def by_recorder(reader: str, seconds: float, folder: Path) -> np.ndarray:
         report = daqring.record(
             task, path, seconds=seconds, block_ms=1, overwrite=True, reader=reader, progress=False
         )
-    assert report.complete, report
+    # The Python reader may fall behind without end; then its lateness is that of the reads it did.
+    assert report.complete or (reader == "python" and "-200279" in (report.error or "")), report
     blocks = block_times(path)
     return lateness(blocks[:, 0] * 1e-9, blocks[:, 1])
 
