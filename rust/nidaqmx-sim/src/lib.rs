@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `abi`, `abi_channels` | the exported shells |
 //! | `driver` | what outlives a task: devices, reservations, clock, signals, ledgers |
-//! | `task`, `run` | settings and states of a task; one acquisition with its buffer |
+//! | `task`, `task/*` | a task: attributes, verifying, states, reading, callbacks, triggers |
+//! | `run` | one acquisition with its buffer |
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
 //! | `waveform` | reads with times and properties |
 //! | `digital`, `counter` | digital inputs, counters |

@@ -1,0 +1,407 @@
+//! Reading: what a read asks for and is given, and how it waits.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::attributes::relative;
+use super::{Phase, State, Task};
+use crate::attribute::Value;
+use crate::channel::channel_type;
+use crate::clock::Clock;
+use crate::driver::lock;
+use crate::error::{Error, Result, code};
+use crate::fault::FaultKind;
+use crate::plan::Plan;
+use crate::run::{Ledger, Run};
+
+/// Samples that a read was given: all channels of the plan, from `first` on.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) plan: Arc<Plan>,
+    /// Indices into the plan's sources.
+    pub(crate) sources: Vec<usize>,
+    pub(crate) first: u64,
+    pub(crate) count: usize,
+    /// When the run began, in ticks of 100 ns since the beginning of year 1.
+    pub(crate) started: i64,
+}
+
+impl Claim {
+    /// Time from the run's first sample to the first one here, in ticks of 100 ns.
+    pub(crate) fn rate_time(&self) -> i64 {
+        let time = self.plan.rate.map_or(0, |rate| rate.time_of(self.first));
+        i64::try_from(time / 100).unwrap_or(i64::MAX)
+    }
+
+    /// Bytes of one raw sample.
+    pub(crate) fn raw_width(&self) -> usize {
+        let sources = self.sources.iter().map(|&index| &self.plan.sources[index]);
+        sources
+            .map(|source| source.raw_bits as usize / 8)
+            .max()
+            .unwrap_or(2)
+    }
+}
+
+/// What the caller of a read asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request {
+    /// Samples per channel; -1 for what is there.
+    pub(crate) samples: i32,
+    pub(crate) timeout: f64,
+    /// Elements that the caller's array holds.
+    pub(crate) capacity: usize,
+    /// Elements that a sample of a channel takes.
+    pub(crate) width: usize,
+    /// The type of channels that the function reads; 0 for any.
+    pub(crate) family: i32,
+    /// The function reads one channel only.
+    pub(crate) scalar: bool,
+    /// Bits of the widest raw sample that the function can hand over.
+    pub(crate) widest: u32,
+}
+
+impl Task {
+    /// Names and units of channels, by their places in the task.
+    pub(crate) fn names_of(&self, places: &[usize]) -> Result<Vec<(String, Option<&'static str>)>> {
+        use crate::channel::id;
+        let state = self.state()?;
+        Ok(places
+            .iter()
+            .filter_map(|&place| state.channels.get(place))
+            .map(|channel| {
+                let measurement = channel.integer(id::AI_MEAS_TYPE);
+                let unit = channel.integer(crate::sensor::units_attribute(measurement));
+                (channel.name.clone(), crate::waveform::unit_name(unit))
+            })
+            .collect())
+    }
+
+    /// Bytes that a sample of a channel takes in a read of lines.
+    pub(crate) fn lines_per_channel(&self) -> Result<usize> {
+        if self.state()?.family() != channel_type::DIGITAL_INPUT {
+            return Err(Error::new(code::READ_CHAN_TYPE_MISMATCH));
+        }
+        Ok(self.get_read(0x217C)?.as_u64() as usize)
+    }
+
+    /// Bytes of one raw sample of the channels to read.
+    pub(crate) fn raw_width(&self) -> Result<usize> {
+        match self.get_read(0x217A)? {
+            Value::U32(bytes) if bytes > 0 => Ok(bytes as usize),
+            _ => Err(Error::new(code::READ_NO_INPUT_CHANS)),
+        }
+    }
+
+    /// The account of the current or last run.
+    pub(crate) fn ledger(&self) -> Option<Ledger> {
+        lock(&self.state)
+            .run
+            .as_mut()
+            .map(|run| run.ledger(&self.name))
+    }
+
+    /// Waits for samples and takes them. Where an error comes with samples (a timeout), both are
+    /// given.
+    pub(crate) fn claim(&self, request: Request) -> (Option<Claim>, Option<Error>) {
+        let mut held = match self.state() {
+            Ok(state) => Held {
+                guard: Some(state),
+                changed: &self.changed,
+            },
+            Err(error) => return (None, Some(error)),
+        };
+        let mut claimed = false;
+        let outcome = self.claim_held(&mut held, request, &mut claimed);
+        let state = &mut *held;
+        if let Some(run) = state.run.as_mut() {
+            if claimed {
+                run.claimed = None;
+            }
+            run.reads += 1;
+            run.errors += u64::from(!matches!(outcome, Ok((_, None))));
+        }
+        // A task that a read started is stopped after its last sample; on demand, each is the last.
+        let finished = state.auto_started
+            && state.run.as_ref().is_some_and(|run| {
+                run.plan.rate.is_none()
+                    || matches!(outcome, Ok((_, None)))
+                        && run.last().is_some_and(|last| run.position >= last)
+            });
+        if finished {
+            state.finished = state.phase == Phase::Running;
+            self.stop_locked(state);
+        }
+        if claimed {
+            self.changed.notify_all();
+        }
+        match outcome {
+            Ok((claim, error)) => (Some(claim), error),
+            Err(error) => (None, Some(error)),
+        }
+    }
+
+    pub(super) fn claim_held(
+        &self,
+        held: &mut Held<'_>,
+        request: Request,
+        claimed: &mut bool,
+    ) -> Result<(Claim, Option<Error>)> {
+        if held.channels.is_empty() {
+            return Err(Error::new(code::READ_NO_INPUT_CHANS));
+        }
+        if request.family != 0 && request.family != held.family() {
+            return Err(Error::new(code::READ_CHAN_TYPE_MISMATCH));
+        }
+        if held.phase != Phase::Running {
+            if !held.read.auto_start {
+                return Err(Error::new(code::READ_AUTO_START_OFF));
+            }
+            self.start_locked(held, true)?;
+        }
+        let number = held.runs;
+        let sources = held.read_indices()?;
+        if request.scalar && sources.len() != 1 {
+            return Err(Error::new(code::MULTI_CHAN_SCALAR_READ));
+        }
+        let clock = Arc::clone(&held.running(number)?.clock);
+        let deadline = Deadline::new(&clock, request.timeout);
+        // One read at a time: a second reader waits for its turn.
+        while held.running(number)?.claimed.is_some() {
+            if deadline.passed(&clock) {
+                return Err(Error::new(code::SAMPLES_NOT_YET_AVAILABLE));
+            }
+            held.wait(deadline.sleep(&clock, u64::MAX));
+        }
+        // A stalled reader: it comes too late for its samples.
+        let position = held.running(number)?.position;
+        let faults = &mut held.running(number)?.faults;
+        if let Some(index) = faults
+            .iter()
+            .position(|one| one.kind == FaultKind::ReaderStall && position >= one.after)
+        {
+            let stall = Deadline::new(&clock, faults.remove(index).seconds);
+            while !stall.passed(&clock) {
+                held.wait(stall.sleep(&clock, u64::MAX));
+                held.running(number)?;
+            }
+        }
+        let plan = &held.running(number)?.plan;
+        if sources
+            .iter()
+            .any(|&index| plan.sources[index].raw_bits > request.widest)
+        {
+            return Err(Error::new(code::WRONG_READ_FUNCTION));
+        }
+        let all_available = held.read.all_available;
+        let (relative_to, offset) = (held.relative_to(), i64::from(held.read.offset));
+        if matches!(
+            relative_to,
+            relative::REFERENCE_TRIGGER | relative::FIRST_PRETRIGGER_SAMPLE
+        ) {
+            // The record is known when it is complete.
+            while !held.running(number)?.done() {
+                if deadline.passed(&clock) {
+                    return Err(Error::new(code::SAMPLES_NOT_YET_AVAILABLE));
+                }
+                let soon = clock.now().saturating_add(1_000_000);
+                let run = held.running(number)?;
+                let target = run.last().map_or(soon, |last| run.time_of(last).max(soon));
+                held.wait(deadline.sleep(&clock, target));
+            }
+        }
+        let run = held.running(number)?;
+        let plan = Arc::clone(&run.plan);
+        let count = match request.samples {
+            -1 => default_count(run, all_available),
+            samples => u64::try_from(samples).map_err(|_| {
+                Error::new(code::INVALID_ATTRIBUTE_VALUE)
+                    .with("Parameter", "numSampsPerChan")
+                    .with("Requested Value", samples)
+            })?,
+        };
+        let needed = usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(request.width)
+            .saturating_mul(sources.len());
+        if needed > request.capacity {
+            return Err(Error::new(code::READ_BUFFER_TOO_SMALL)
+                .with("Requested Number of Samples per Channel", count)
+                .with("Number of Channels", sources.len())
+                .with("Array Size in Samples", request.capacity));
+        }
+        let base = match relative_to {
+            relative::FIRST_SAMPLE => 0,
+            relative::MOST_RECENT_SAMPLE => run.acquired(),
+            relative::REFERENCE_TRIGGER | relative::FIRST_PRETRIGGER_SAMPLE => {
+                let Some(before) = run.trigger.before else {
+                    return Err(Error::new(code::NO_REF_TRIG));
+                };
+                let reference = run.trigger.reference.unwrap_or(0);
+                if relative_to == relative::REFERENCE_TRIGGER {
+                    reference
+                } else {
+                    reference - before
+                }
+            }
+            _ => run.position,
+        };
+        let first = u64::try_from(
+            i64::try_from(base)
+                .unwrap_or(i64::MAX)
+                .saturating_add(offset),
+        )
+        .map_err(|_| {
+            Error::new(code::NEGATIVE_READ_SAMPLE_NUMBER)
+                .with("Position", base)
+                .with("Offset", offset)
+        })?;
+        let end = first.saturating_add(count);
+        if first < run.oldest() {
+            return Err(Error::new(code::SAMPLES_NO_LONGER_AVAILABLE)
+                .with("Property", "DAQmx_Read_RelativeTo")
+                .with("Corresponding Value", relative_to)
+                .with("Property", "DAQmx_Read_Offset")
+                .with("Corresponding Value", offset));
+        }
+        if run.last().is_some_and(|last| end > last) {
+            return Err(Error::new(code::SAMPLES_WILL_NEVER_BE_AVAILABLE));
+        }
+        if plan.rate.is_none() {
+            run.grant(end);
+        }
+        run.claimed = Some(end);
+        *claimed = true;
+        let (end, error) = loop {
+            let run = held.running(number)?;
+            let acquired = run.acquired();
+            if let Some(index) = run
+                .faults
+                .iter()
+                .position(|one| one.kind == FaultKind::ShortRead && acquired >= one.after)
+            {
+                run.faults.remove(index);
+                let half = (first + count / 2).min(acquired).max(first);
+                break (half, Some(Error::new(code::SAMPLES_NOT_YET_AVAILABLE)));
+            }
+            if acquired >= end {
+                break (end, None);
+            }
+            if let Some(ended) = &run.ended {
+                let error = ended.error.clone();
+                return Err(
+                    error.unwrap_or_else(|| Error::new(code::SAMPLES_WILL_NEVER_BE_AVAILABLE))
+                );
+            }
+            if deadline.passed(&clock) {
+                break (
+                    acquired.max(first),
+                    Some(Error::new(code::SAMPLES_NOT_YET_AVAILABLE)),
+                );
+            }
+            let target = run.time_of(end).min(run.ends_at());
+            held.wait(deadline.sleep(&clock, target));
+        };
+        let run = held.running(number)?;
+        run.deliver(first, end);
+        let started = run.started;
+        Ok((
+            Claim {
+                plan,
+                sources,
+                first,
+                count: (end - first) as usize,
+                started,
+            },
+            error,
+        ))
+    }
+}
+
+/// The task's lock, held by a call that may have to wait.
+struct Held<'a> {
+    /// Always there, except within `wait`.
+    guard: Option<MutexGuard<'a, State>>,
+    changed: &'a Condvar,
+}
+
+impl Held<'_> {
+    /// Lets go of the lock until something changed or the time is up; `None` waits for a change.
+    fn wait(&mut self, time: Option<Duration>) {
+        if let Some(guard) = self.guard.take() {
+            self.guard = Some(sleep(self.changed, guard, time));
+        }
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.guard
+            .as_ref()
+            .expect("the lock is held outside of wait")
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.guard
+            .as_mut()
+            .expect("the lock is held outside of wait")
+    }
+}
+
+pub(super) fn sleep<'a>(
+    changed: &Condvar,
+    guard: MutexGuard<'a, State>,
+    time: Option<Duration>,
+) -> MutexGuard<'a, State> {
+    match time {
+        None => changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        Some(time) => {
+            let time = time.min(Duration::from_secs(3600));
+            changed
+                .wait_timeout(guard, time)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0
+        }
+    }
+}
+
+/// What "all that is there" means for a read.
+pub(super) fn default_count(run: &mut Run, all_available: bool) -> u64 {
+    match (run.plan.rate, run.plan.total) {
+        (None, _) => 1,
+        (Some(_), Some(total)) if !all_available => total.saturating_sub(run.position),
+        _ => run.available(),
+    }
+}
+
+/// When a waiting call gives up, in simulated time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(u64);
+
+impl Deadline {
+    /// A negative timeout waits for ever.
+    pub(super) fn new(clock: &Clock, timeout: f64) -> Self {
+        if timeout < 0.0 {
+            return Self(u64::MAX);
+        }
+        // The cast saturates, and takes NaN as 0.
+        Self(clock.now().saturating_add((timeout * 1e9) as u64))
+    }
+
+    pub(super) fn passed(self, clock: &Clock) -> bool {
+        self.0 != u64::MAX && clock.now() >= self.0
+    }
+
+    /// How long to sleep for something that happens at `target` at the latest.
+    pub(super) fn sleep(self, clock: &Clock, target: u64) -> Option<Duration> {
+        match self.0.min(target) {
+            u64::MAX => None,
+            until => clock.wait_until(until),
+        }
+    }
+}

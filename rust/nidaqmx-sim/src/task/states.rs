@@ -1,0 +1,238 @@
+//! The states of a task: from unverified to running and back, and waiting for the end.
+
+use std::sync::Arc;
+
+use super::attributes::DO_NOT_OVERWRITE;
+use super::reading::{Deadline, sleep};
+use super::{Phase, State, Task};
+use crate::driver::{driver, lock};
+use crate::error::{Error, Result, code};
+use crate::fault::{Fault, FaultKind};
+use crate::plan::Plan;
+use crate::run::{Overwrite, Run};
+use crate::trigger;
+
+/// Actions of `DAQmxTaskControl`.
+mod action {
+    pub(super) const START: i32 = 0;
+    pub(super) const STOP: i32 = 1;
+    pub(super) const VERIFY: i32 = 2;
+    pub(super) const COMMIT: i32 = 3;
+    pub(super) const RESERVE: i32 = 4;
+    pub(super) const UNRESERVE: i32 = 5;
+    pub(super) const ABORT: i32 = 6;
+}
+
+impl Task {
+    pub(crate) fn control(&self, what: i32) -> Result<()> {
+        match what {
+            action::START => self.start(),
+            action::STOP => self.stop(),
+            action::VERIFY => {
+                let mut state = self.state()?;
+                if state.phase < Phase::Verified {
+                    state.verify()?;
+                }
+                Ok(())
+            }
+            action::RESERVE | action::COMMIT => {
+                let goal = if what == action::RESERVE {
+                    Phase::Reserved
+                } else {
+                    Phase::Committed
+                };
+                let mut state = self.state()?;
+                if state.phase < goal {
+                    self.reserve(&mut state)?;
+                    state.phase = goal;
+                }
+                Ok(())
+            }
+            action::UNRESERVE => {
+                let mut state = self.resting()?;
+                driver().release(self.handle);
+                state.phase = state.phase.min(Phase::Verified);
+                Ok(())
+            }
+            action::ABORT => {
+                self.abort(code::RUNTIME_ABORTED_ROUTING);
+                Ok(())
+            }
+            _ => Err(Error::new(code::INVALID_TASK_ACTION).with("Requested Value", what)),
+        }
+    }
+
+    pub(super) fn reserve(&self, state: &mut State) -> Result<Arc<Plan>> {
+        let plan = state.verify()?;
+        for device in state.devices() {
+            if driver().is_unplugged(&device.name) {
+                return Err(Error::new(code::DEV_CANNOT_BE_ACCESSED).with("Device", &device.name));
+            }
+        }
+        driver().reserve(&plan.resources, self.handle)?;
+        Ok(plan)
+    }
+
+    pub(crate) fn start(&self) -> Result<()> {
+        let mut state = self.state()?;
+        self.start_locked(&mut state, false)
+    }
+
+    pub(super) fn start_locked(&self, state: &mut State, automatic: bool) -> Result<()> {
+        if state.phase == Phase::Running {
+            return Ok(());
+        }
+        let plan = self.reserve(state)?;
+        state.rest = state.phase.max(Phase::Verified);
+        if automatic
+            && plan.rate.is_none()
+            && let Some(run) = state.run.as_mut()
+            && run.ended.is_none()
+        {
+            // One read on demand after another: the signal goes on where it was.
+            run.plan = plan;
+            state.phase = Phase::Running;
+            state.auto_started = true;
+            state.aborted = None;
+            return Ok(());
+        }
+        state.runs += 1;
+        self.archive(state);
+        let overwrite = match state.read.overwrite {
+            None => Overwrite::Unset,
+            Some(DO_NOT_OVERWRITE) => Overwrite::Forbidden,
+            Some(_) => Overwrite::Allowed,
+        };
+        let clock = driver().clock();
+        let held = driver().triggers_held();
+        let triggers = &state.triggers;
+        let waits = triggers.start != trigger::kind::NONE && held && plan.rate.is_some();
+        let delay = if triggers.start == trigger::kind::NONE {
+            0.0
+        } else {
+            triggers.delay
+        };
+        let mut faults = driver().take_faults(&state.devices());
+        let late: u64 = faults
+            .iter()
+            .filter(|fault| fault.kind == FaultKind::LateStart)
+            .map(Fault::nanoseconds)
+            .fold((delay * 1e9) as u64, u64::saturating_add);
+        faults.retain(|fault| fault.kind != FaultKind::LateStart);
+        let began = (!waits).then(|| clock.now().saturating_add(late));
+        let finite = plan.total;
+        let mut run = Run::new(state.runs, plan, clock, overwrite, began);
+        run.faults = faults;
+        if triggers.reference != trigger::kind::NONE && finite.is_some() {
+            run.trigger.before = Some(u64::from(triggers.before));
+        }
+        if state.retriggered() && waits {
+            run.trigger.record = Some(state.timing.samples);
+        }
+        state.run = Some(run);
+        state.finished = false;
+        state.phase = Phase::Running;
+        state.auto_started = automatic;
+        state.aborted = None;
+        if state.events.any() {
+            self.spawn_events(state.runs)?;
+        }
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Puts the account of the last run aside.
+    pub(super) fn archive(&self, state: &mut State) {
+        if let Some(mut run) = state.run.take() {
+            run.end(None);
+            driver().archive(run.ledger(&self.name));
+        }
+    }
+
+    pub(crate) fn stop(&self) -> Result<()> {
+        let mut state = self.state()?;
+        state.finished = false;
+        self.stop_locked(&mut state);
+        drop(self.quiet(state));
+        Ok(())
+    }
+
+    pub(super) fn stop_locked(&self, state: &mut State) {
+        if state.phase != Phase::Running {
+            return;
+        }
+        if let Some(run) = state.run.as_mut()
+            && !(state.auto_started && run.plan.rate.is_none() && state.aborted.is_none())
+        {
+            run.end(None);
+        }
+        state.phase = state.rest;
+        if state.phase < Phase::Reserved {
+            driver().release(self.handle);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Stops at once and releases everything; waiting calls fail with `reason`.
+    pub(crate) fn abort(&self, reason: i32) {
+        let mut state = lock(&self.state);
+        self.abort_locked(&mut state, reason);
+        drop(self.quiet(state));
+    }
+
+    pub(super) fn abort_locked(&self, state: &mut State, reason: i32) {
+        state.aborted = Some(reason);
+        state.finished = false;
+        self.stop_locked(state);
+        driver().release(self.handle);
+        state.phase = state.phase.min(Phase::Verified);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut state = lock(&self.state);
+        self.abort_locked(&mut state, code::RUNTIME_ABORTED_ROUTING);
+        self.archive(&mut state);
+        state.cleared = true;
+        self.changed.notify_all();
+        drop(self.quiet(state));
+    }
+
+    pub(crate) fn is_done(&self) -> Result<bool> {
+        let mut state = self.state()?;
+        if let Some(error) = state.run_error() {
+            return Err(error);
+        }
+        Ok(state.done())
+    }
+
+    pub(crate) fn wait_until_done(&self, timeout: f64) -> Result<()> {
+        let mut state = self.state()?;
+        let Some(run) = state.run.as_ref().filter(|_| state.phase == Phase::Running) else {
+            return Ok(());
+        };
+        let (number, clock) = (run.number, Arc::clone(&run.clock));
+        let deadline = Deadline::new(&clock, timeout);
+        loop {
+            if state.cleared || state.aborted.is_some() && state.phase != Phase::Running {
+                return Err(Error::new(
+                    state.aborted.unwrap_or(code::RUNTIME_ABORTED_ROUTING),
+                ));
+            }
+            if state.phase != Phase::Running || state.runs != number {
+                return Ok(());
+            }
+            if let Some(error) = state.run_error() {
+                return Err(error);
+            }
+            if state.done() {
+                return Ok(());
+            }
+            let target = state.run.as_ref().map_or(u64::MAX, Run::ends_at);
+            if deadline.passed(&clock) {
+                return Err(Error::new(code::WAIT_UNTIL_DONE_TIMED_OUT));
+            }
+            state = sleep(&self.changed, state, deadline.sleep(&clock, target));
+        }
+    }
+}

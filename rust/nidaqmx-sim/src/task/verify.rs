@@ -1,0 +1,166 @@
+//! Verifying a task: everything checked together, and what a run needs fixed in a plan.
+
+use std::sync::Arc;
+
+use super::{Phase, State};
+use crate::channel::channel_type;
+use crate::clock::Rate;
+use crate::device::Physical;
+use crate::driver::driver;
+use crate::error::{Error, Result, code};
+use crate::plan::Plan;
+use crate::product::bus;
+use crate::timing::{ClockLimits, default_buffer, mode, timing_type};
+
+impl State {
+    /// What the clocks of the task's devices have in common.
+    pub(super) fn clock_limits(&self) -> Option<ClockLimits> {
+        let mut common: Option<ClockLimits> = None;
+        for device in self.devices() {
+            let count = self
+                .channels
+                .iter()
+                .filter(|channel| channel.device.name == device.name)
+                .count();
+            let limits = match self.family() {
+                channel_type::DIGITAL_INPUT => ClockLimits::digital(&device)?,
+                channel_type::COUNTER_INPUT => ClockLimits::counter(&device)?,
+                _ => ClockLimits::analog(&device, count)?,
+            };
+            common = Some(match common {
+                None => limits,
+                Some(common) => ClockLimits {
+                    slowest: common.slowest.max(limits.slowest),
+                    fastest_single: common.fastest_single.min(limits.fastest_single),
+                    fastest: common.fastest.min(limits.fastest),
+                    ..common
+                },
+            });
+        }
+        common
+    }
+
+    /// The engines of devices that the task needs for itself.
+    pub(super) fn resources(&self, clocked: bool) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for channel in &self.channels {
+            let device = channel.device.name.to_ascii_lowercase();
+            let engine = match channel.physical {
+                Physical::AnalogInput(_) => format!("{device}/ai"),
+                Physical::Counter(number) => format!("{device}/ctr{number}"),
+                // On demand, any number of tasks can read the same lines.
+                Physical::Port(_) | Physical::Line(..) if !clocked => continue,
+                Physical::Port(_) | Physical::Line(..) => format!("{device}/di"),
+            };
+            if !all.contains(&engine) {
+                all.push(engine);
+            }
+        }
+        all
+    }
+
+    /// The rate as the clock makes it; `None` on demand.
+    pub(super) fn sample_rate(&self) -> Result<Option<Rate>> {
+        if self.timing.kind == timing_type::ON_DEMAND {
+            return Ok(None);
+        }
+        let limits = self
+            .clock_limits()
+            .ok_or_else(|| Error::new(code::NO_CHANS_IN_TASK))?;
+        let rate = limits.coerce(self.timing.rate)?;
+        // A clock from outside comes as fast as the program says it does.
+        Ok(Some(if self.timing.onboard() {
+            rate
+        } else {
+            Rate::from_hertz(self.timing.rate)
+        }))
+    }
+
+    pub(super) fn buffer_size(&self) -> u64 {
+        if let Some(size) = self.buffer {
+            return u64::from(size);
+        }
+        match (self.timing.kind, self.timing.mode) {
+            (timing_type::ON_DEMAND, _) => 0,
+            (_, mode::FINITE) if !self.retriggered() => self.timing.samples,
+            _ => {
+                let rate = self.sample_rate().ok().flatten();
+                default_buffer(
+                    rate.map_or(self.timing.rate, Rate::hertz),
+                    self.timing.samples,
+                )
+            }
+        }
+    }
+
+    /// Checks everything together and fixes what a run needs.
+    pub(super) fn verify(&mut self) -> Result<Arc<Plan>> {
+        if self.channels.is_empty() {
+            return Err(Error::new(code::NO_CHANS_IN_TASK));
+        }
+        let signals = driver().signals();
+        if let Some(plan) = &self.plan
+            && plan.signals == signals.version
+        {
+            self.phase = self.phase.max(Phase::Verified);
+            return Ok(Arc::clone(plan));
+        }
+        let devices = self.devices();
+        if let [first, others @ ..] = devices.as_slice()
+            && others.iter().any(|other| {
+                first.product.name != other.product.name || first.product.bus == bus::USB
+            })
+        {
+            return Err(Error::new(code::MULTI_DEVS_IN_TASK));
+        }
+        let rate = self.sample_rate()?;
+        let finite = rate.is_some() && self.timing.mode == mode::FINITE && !self.retriggered();
+        let total = finite.then_some(self.timing.samples);
+        if self.events.every.is_some() && rate.is_none() {
+            return Err(Error::new(code::EVERY_N_NOT_FOR_UNBUFFERED));
+        }
+        self.check_triggers(rate.is_some(), total)?;
+        let buffer = self.buffer_size();
+        if rate.is_some() && buffer == 0 {
+            return Err(Error::value("DAQmx_Buf_Input_BufSize", 0).with("Minimum Value", 1));
+        }
+        if total.is_some_and(|total| buffer < total) {
+            return Err(Error::value("DAQmx_Buf_Input_BufSize", buffer)
+                .with("Minimum Value", self.timing.samples)
+                .with("Property", "DAQmx_SampQuant_SampPerChan")
+                .with("Corresponding Value", self.timing.samples));
+        }
+        let sources = self
+            .channels
+            .iter()
+            .map(|channel| {
+                let physical = channel.device.full_name(channel.physical);
+                channel.source(signals.of(&channel.device.name, &physical))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let untimed = self.channels.iter().find(|channel| {
+            let ports = channel.device.product.ports;
+            channel
+                .lines
+                .iter()
+                .any(|(port, _)| ports.get(*port as usize).is_some_and(|port| !port.timed))
+        });
+        if let Some(channel) = untimed.filter(|_| rate.is_some()) {
+            return Err(Error::value("DAQmx_SampTimingType", self.timing.kind)
+                .with("You Can Select", "DAQmx_Val_OnDemand")
+                .with("Channel Name", &channel.name));
+        }
+        let resources = self.resources(rate.is_some());
+        let plan = Arc::new(Plan {
+            rate,
+            total,
+            buffer,
+            sources,
+            resources,
+            signals: signals.version,
+        });
+        self.plan = Some(Arc::clone(&plan));
+        self.phase = self.phase.max(Phase::Verified);
+        Ok(plan)
+    }
+}
