@@ -1,0 +1,48 @@
+"""The command ``daqring``: a module for each of its commands, with ``add(commands)``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import daqring
+from daqring.cli import defragment, devices, info, record, recover, verify
+from daqring.cli.arguments import EXIT_ERROR, Parser, Refusal, complain, sentence
+
+__all__ = ["main"]
+
+#: In the order of the help.
+COMMANDS = (record, info, verify, recover, defragment, devices)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status.
+
+    1: error; else 3: samples were lost, or a file is incomplete; else 130: interrupted before the
+    duration that was asked for; else 0.
+    """
+    arguments = _parser().parse_args(argv)
+    # What this warns of, the report and the exit status say.
+    warnings.simplefilter("ignore", daqring.SamplesLostWarning)
+    try:
+        return int(arguments.run(arguments))
+    except BrokenPipeError:
+        sys.stderr.close()
+        return EXIT_ERROR
+    except (Refusal, daqring.DaqringError, OSError) as error:
+        return complain(sentence(error))
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="daqring",
+        description="Record from NI-DAQmx at high rates without losing samples.",
+        epilog="Exit status: 1 error; 3 finished, but samples were lost or a file is incomplete; "
+        "130 interrupted before the duration that was asked for; 0 otherwise.",
+    )
+    parser.add_argument("--version", action="version", version=f"daqring {daqring.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
