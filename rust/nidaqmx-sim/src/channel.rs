@@ -449,6 +449,10 @@ impl Channel {
             },
             Signal::Constant(volts) => Generator::Constant(invert(&polynomial, *volts, bits)),
             Signal::Playback(codes) => Generator::Playback(Arc::clone(codes)),
+            // A digital signal is nothing that an analog input could measure.
+            Signal::Pulses(_) | Signal::Toggles(_) | Signal::Encoder(_) => {
+                Generator::Constant(invert(&polynomial, 0.0, bits))
+            }
             Signal::Sine => {
                 let (min, max) = self.volts()?;
                 let low = f64::from(invert(&polynomial, min, bits));

@@ -11,6 +11,7 @@ pub use crate::clock::ClockMode;
 pub use crate::fault::{Fault, FaultKind};
 pub use crate::run::Ledger;
 pub use crate::signal::{PATTERN_BLOCK, SINE_PERIOD, Signal, fill_pattern, salt};
+pub use crate::wave::{Pulses, Toggles};
 
 /// Why the simulator could not be configured as asked. `Display` says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,17 +156,75 @@ pub fn step(seconds: f64) -> Result<f64, ConfigError> {
 pub fn set_signal(name: Option<&str>, signal: Signal) -> Result<(), ConfigError> {
     if let Some(name) = name {
         let known = if name.contains('/') {
-            driver().physical(name).map(|_| ())
+            driver().physical(name).is_ok() || driver().has_terminal(name)
         } else {
-            driver().device(name).map(|_| ())
+            driver().device(name).is_ok()
         };
-        known.map_err(|_| {
-            ConfigError(format!(
-                "{name:?} is neither a device nor a channel of the simulator."
-            ))
-        })?;
+        if !known {
+            return Err(ConfigError(format!(
+                "{name:?} is neither a device nor a channel nor a terminal of the simulator."
+            )));
+        }
     }
+    check_signal(&signal)?;
     driver().set_signal(name, signal);
+    Ok(())
+}
+
+/// Whether a digital signal can be: its times and numbers make sense.
+fn check_signal(signal: &Signal) -> Result<(), ConfigError> {
+    match signal {
+        Signal::Pulses(pulses) => {
+            let Pulses {
+                frequency,
+                duty_cycle,
+                delay,
+                ..
+            } = *pulses;
+            // Above this, high and low last less than the clock's nanosecond.
+            if !(frequency > 0.0 && frequency <= 1e9) {
+                return Err(ConfigError(format!(
+                    "The frequency of pulses has to be more than 0 and at most 1e9 Hz, not {frequency}."
+                )));
+            }
+            if !(duty_cycle > 0.0 && duty_cycle < 1.0) {
+                return Err(ConfigError(format!(
+                    "The duty cycle of pulses has to lie between 0 and 1, not at {duty_cycle}."
+                )));
+            }
+            if !(0.0..1e9).contains(&delay) {
+                return Err(ConfigError(format!(
+                    "The delay of pulses has to be zero seconds or more, not {delay}."
+                )));
+            }
+            Ok(())
+        }
+        Signal::Toggles(toggles) => check_toggles(toggles),
+        Signal::Encoder(signals) => signals.iter().try_for_each(check_toggles),
+        _ => Ok(()),
+    }
+}
+
+fn check_toggles(toggles: &Toggles) -> Result<(), ConfigError> {
+    let rising = toggles.times.windows(2).all(|pair| pair[0] < pair[1]);
+    if !rising || toggles.times.first() == Some(&0) {
+        return Err(ConfigError(
+            "The times of changes have to be greater than zero and to rise.".to_owned(),
+        ));
+    }
+    if let Some(repeat) = toggles.repeat {
+        if toggles.times.last().is_some_and(|last| *last > repeat) || repeat == 0 {
+            return Err(ConfigError(
+                "Changes can begin again only after the last of them.".to_owned(),
+            ));
+        }
+        if toggles.times.len() % 2 != 0 {
+            return Err(ConfigError(
+                "Changes that begin again have to be even in number, to end where they began."
+                    .to_owned(),
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -208,6 +208,18 @@ impl Device {
             .collect()
     }
 
+    /// Whether there is a terminal of this name, with or without the device's.
+    pub(crate) fn has_terminal(&self, name: &str) -> bool {
+        let bare = name.trim().trim_start_matches('/');
+        self.terminal_names().iter().any(|known| {
+            let known = known.trim_start_matches('/');
+            known.eq_ignore_ascii_case(bare)
+                || known
+                    .split_once('/')
+                    .is_some_and(|(_, short)| short.eq_ignore_ascii_case(bare))
+        })
+    }
+
     /// The terminals that triggers and clocks can come from.
     pub(crate) fn terminal_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -259,7 +271,16 @@ impl Device {
             }
         }
         for counter in 0..self.product.counters.map_or(0, |counters| counters.count) {
-            for name in ["Gate", "Source", "InternalOutput"] {
+            for name in [
+                "Gate",
+                "Source",
+                "Aux",
+                "A",
+                "B",
+                "Z",
+                "SampleClock",
+                "InternalOutput",
+            ] {
                 add(format!("Ctr{counter}{name}"));
             }
         }

@@ -82,6 +82,7 @@ impl Count {
             Signal::Pattern => index as u32,
             Signal::Constant(value) => *value as i64 as u32,
             Signal::Playback(codes) if codes.is_empty() => 0,
+            Signal::Pulses(_) | Signal::Toggles(_) | Signal::Encoder(_) => 0,
             Signal::Playback(codes) => codes[(index % codes.len() as u64) as usize] as u32,
         };
         if self.down {

@@ -15,6 +15,7 @@ use crate::run::Ledger;
 use crate::scale::Scale;
 use crate::signal::Signal;
 use crate::task::Task;
+use crate::wave::Wave;
 
 /// The version that the library reports.
 pub(crate) const VERSION: (u32, u32, u32) = (25, 5, 0);
@@ -39,6 +40,13 @@ impl Signals {
             .or_else(|| self.by_name.get(&device.to_ascii_lowercase()))
             .unwrap_or(&self.default)
     }
+
+    #[allow(dead_code)]
+    /// The digital signal that was chosen for exactly this terminal, line or counter.
+    pub(crate) fn chosen(&self, name: &str) -> Option<Arc<dyn Wave>> {
+        let name = name.trim_start_matches('/').to_ascii_lowercase();
+        self.by_name.get(&name)?.wave()
+    }
 }
 
 /// Everything that outlives a task.
@@ -49,6 +57,8 @@ pub(crate) struct Driver {
     reservations: Mutex<HashMap<String, usize>>,
     clock: RwLock<Arc<Clock>>,
     signals: RwLock<Arc<Signals>>,
+    /// What tasks put on terminals and lines, in the clock's time.
+    driven: RwLock<HashMap<String, Arc<dyn Wave>>>,
     scales: RwLock<BTreeMap<String, Scale>>,
     faults: Mutex<Vec<(String, Fault)>>,
     unplugged: Mutex<Vec<String>>,
@@ -91,6 +101,7 @@ pub(crate) fn driver() -> &'static Driver {
             by_name: HashMap::new(),
             version: 0,
         })),
+        driven: RwLock::default(),
         scales: RwLock::default(),
         faults: Mutex::default(),
         unplugged: Mutex::default(),
@@ -161,6 +172,14 @@ impl Driver {
                 .with("Physical Channel", name)
         })?;
         Ok((device, physical))
+    }
+
+    /// Whether a device has a terminal of this name, like `/Dev1/PFI0`.
+    pub(crate) fn has_terminal(&self, name: &str) -> bool {
+        let bare = name.trim().trim_start_matches('/');
+        bare.split_once('/')
+            .and_then(|(device, _)| self.device(device).ok())
+            .is_some_and(|device| device.has_terminal(bare))
     }
 
     /// The value of a system attribute.
@@ -269,16 +288,37 @@ impl Driver {
         signals.version += 1;
         match name {
             Some(name) => {
-                signals
-                    .by_name
-                    .insert(name.trim().to_ascii_lowercase(), signal);
+                signals.by_name.insert(
+                    name.trim().trim_start_matches('/').to_ascii_lowercase(),
+                    signal,
+                );
             }
             None => signals.default = signal,
         }
         *shared = Arc::new(signals);
     }
 
+    /// A task puts a signal on a terminal (`/Dev1/PFI12`) or a line (`Dev1/port0/line3`), until
+    /// another one does, or `None` takes it away. Its times are those of the clock.
+    #[allow(dead_code)]
+    pub(crate) fn drive(&self, terminal: &str, wave: Option<Arc<dyn Wave>>) {
+        let terminal = terminal.trim_start_matches('/').to_ascii_lowercase();
+        let mut driven = write(&self.driven);
+        match wave {
+            Some(wave) => driven.insert(terminal, wave),
+            None => driven.remove(&terminal),
+        };
+    }
+
+    /// What a task puts on a terminal or a line.
+    #[allow(dead_code)]
+    pub(crate) fn driven(&self, terminal: &str) -> Option<Arc<dyn Wave>> {
+        let terminal = terminal.trim_start_matches('/').to_ascii_lowercase();
+        read(&self.driven).get(&terminal).cloned()
+    }
+
     pub(crate) fn reset_signals(&self) {
+        write(&self.driven).clear();
         let mut shared = write(&self.signals);
         let version = shared.version + 1;
         *shared = Arc::new(Signals {

@@ -11,6 +11,7 @@
 //! | `task`, `task/*` | a task: attributes, verifying, states, reading, callbacks, triggers |
 //! | `run` | one acquisition with its buffer |
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
+//! | `wave` | digital signals over time: what counters, lines and terminals see |
 //! | `waveform` | reads with times and properties |
 //! | `digital`, `counter` | digital inputs, counters |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
@@ -51,4 +52,6 @@ mod task;
 mod thermocouple;
 mod timing;
 mod trigger;
+#[allow(dead_code)]
+mod wave;
 mod waveform;

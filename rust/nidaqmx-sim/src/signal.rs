@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use crate::wave::{Pulses, Toggles, Wave};
+
 /// What a channel measures.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Signal {
@@ -16,6 +18,25 @@ pub enum Signal {
     Constant(f64),
     /// These codes, again and again.
     Playback(Arc<Vec<i32>>),
+    /// A train of pulses, for counters, digital lines and terminals.
+    Pulses(Pulses),
+    /// Changes at given times, for counters, digital lines and terminals.
+    Toggles(Toggles),
+    /// What an encoder gives to a counter: its signals A, B and Z.
+    Encoder(Box<[Toggles; 3]>),
+}
+
+impl Signal {
+    #[allow(dead_code)]
+    /// The signal over time, where it is a digital one.
+    pub(crate) fn wave(&self) -> Option<Arc<dyn Wave>> {
+        match self {
+            Self::Pulses(pulses) => Some(Arc::new(*pulses)),
+            Self::Toggles(toggles) => Some(Arc::new(toggles.clone())),
+            Self::Encoder(signals) => Some(Arc::new(signals[0].clone())),
+            _ => None,
+        }
+    }
 }
 
 /// Samples of one salt of the pattern.

@@ -142,7 +142,7 @@ impl Task {
         }
     }
 
-    pub(super) fn claim_held(
+    fn claim_held(
         &self,
         held: &mut Held<'_>,
         request: Request,
