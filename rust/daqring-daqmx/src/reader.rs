@@ -577,6 +577,7 @@ impl Reading<'_> {
             lost_before: filling.lost_before,
             gap: filling.cause.map_or(0, |cause| cause as u32),
             host_time_ns: filling.host_time_ns,
+            ..BlockMeta::default()
         });
     }
 

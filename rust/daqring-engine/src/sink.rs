@@ -4,7 +4,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use daqring_log::{
-    Block, ClockPair, Gap, GroupSpec, LogError, LogSummary, LogWriter, Properties, SyncNeed,
+    Block, BlockTimes, ClockPair, Gap, GroupSpec, LogError, LogSummary, LogWriter, Properties,
+    Record, Runs, SyncNeed,
 };
 use daqring_ring::BlockHeader;
 
@@ -56,6 +57,9 @@ pub struct LogSink {
     notes: Notes,
     /// Groups that notes have made, by name: index, next sample, next block.
     added: HashMap<String, (usize, u64, u64)>,
+    /// Per stream what its blocks' runs become, where they are not the file's channels already, and its start time.
+    runs: HashMap<usize, Runs>,
+    start_ns: HashMap<usize, i64>,
 }
 
 /// Something for the log besides blocks.
@@ -133,7 +137,17 @@ impl LogSink {
             syncer,
             notes: Notes::default(),
             added: HashMap::new(),
+            runs: HashMap::new(),
+            start_ns: HashMap::new(),
         })
+    }
+
+    /// Says what the runs of a stream's blocks become; `None`: they are the file's channels as they are.
+    pub fn set_runs(&mut self, stream: usize, runs: Option<Runs>) {
+        match runs {
+            Some(runs) => drop(self.runs.insert(stream, runs)),
+            None => drop(self.runs.remove(&stream)),
+        }
     }
 
     /// Where notes for this log are taken.
@@ -200,6 +214,7 @@ impl LogSink {
 
 impl Sink for LogSink {
     fn start_time(&mut self, stream: usize, unix_ns: i64) {
+        self.start_ns.insert(stream, unix_ns);
         self.log.set_start_time(stream, unix_ns);
     }
 
@@ -211,7 +226,7 @@ impl Sink for LogSink {
         data: &[u8],
     ) -> Result<(), LogError> {
         self.write_notes()?;
-        self.log.write_block(&Block {
+        let mut block = Block {
             group: stream,
             seq: header.seq,
             first_sample: header.first_sample,
@@ -221,7 +236,27 @@ impl Sink for LogSink {
             host_time_ns: header.host_time_ns,
             crc32c: output.crc32c,
             data,
-        })
+        };
+        if let Some(runs) = self.runs.get_mut(&stream) {
+            let when = BlockTimes {
+                host_time_ns: header.host_time_ns,
+                start_ns: self.start_ns.get(&stream).copied().unwrap_or(0),
+                after_gap: header.lost_before != 0,
+            };
+            block.data = runs.convert(header.samples, data, when)?;
+            block.crc32c = None;
+        }
+        match header.record {
+            None => self.log.write_block(&block),
+            Some(mark) => self.log.write_record(
+                &block,
+                &Record {
+                    number: mark.number,
+                    start_time_ns: mark.start_time_ns,
+                    pretrigger: mark.pretrigger,
+                },
+            ),
+        }
     }
 
     fn final_gap(&mut self, stream: usize, gap: Gap) -> Result<(), LogError> {

@@ -141,6 +141,7 @@ fn commit(producer: &mut SlotProducer, seq: u64) -> Result<(), ReserveError> {
         lost_before: 0,
         gap: 0,
         host_time_ns: 0,
+        ..BlockMeta::default()
     });
     Ok(())
 }
@@ -318,6 +319,7 @@ fn a_failing_stage_of_one_stream_keeps_what_others_committed() {
         lost_before: 0,
         gap: 0,
         host_time_ns: 0,
+        ..BlockMeta::default()
     };
     producers[1].reserve().unwrap().commit(meta);
     drop(producers);
@@ -345,6 +347,7 @@ fn losses_are_counted_where_they_are_told() {
         lost_before,
         gap,
         host_time_ns: 0,
+        ..BlockMeta::default()
     };
     producers[0].reserve().unwrap().commit(block(0, 0, 0));
     producers[0]

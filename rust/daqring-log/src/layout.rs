@@ -151,11 +151,12 @@ pub struct Timestamp {
 impl Timestamp {
     /// The moment `ns` nanoseconds after the Unix epoch.
     pub fn from_unix_ns(ns: i64) -> Timestamp {
-        let rest = ns.rem_euclid(1_000_000_000) as u128;
+        let rest = ns.rem_euclid(1_000_000_000) as u64;
         Timestamp {
             seconds: ns.div_euclid(1_000_000_000) + EPOCH_1904,
-            // Rounded up, so that the way back (rounded to nearest) gives the same nanosecond.
-            fraction: ((rest << 64).div_ceil(1_000_000_000)) as u64,
+            // 2^64 / 10^9 is this whole number and 709,551,616 / 10^9; no product here exceeds 64 bits. Rounded up, so
+            // that the way back (rounded to nearest) gives the same nanosecond.
+            fraction: rest * 18_446_744_073 + (rest * 709_551_616).div_ceil(1_000_000_000),
         }
     }
 

@@ -53,6 +53,7 @@ mod layout;
 mod reader;
 mod recover;
 mod rotate;
+mod runs;
 mod scale;
 mod segment;
 mod source;
@@ -75,6 +76,7 @@ pub use layout::{
 pub use reader::{Channel, Group, LogFile, Tail};
 pub use recover::{RecoverOptions, RecoverReport, RecoveredStream, recover, recover_sources};
 pub use rotate::Rotation;
+pub use runs::{BlockTimes, Run, Runs, Times};
 pub use segment::{RunId, crc32c};
 pub use source::Source;
 pub use storage::{DirectIo, Disk, Medium, Storage, SyncTarget};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use daqring_log::{
     Channel, ChannelSpec, DataType, DirectIo, Group, GroupSpec, LogError, LogOptions, Properties,
-    PropertyValue, RecoverOptions, Rotation, Scale, Segments, StreamGap, SyncPolicy,
+    PropertyValue, RecoverOptions, Rotation, Run, Runs, Scale, Segments, StreamGap, SyncPolicy,
+    Times,
 };
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::{PyBufferError, PyOSError, PyOverflowError, PyValueError};
@@ -25,6 +26,18 @@ pub(crate) struct GroupArgument {
     dt: Option<f64>,
     properties: PropertiesArgument,
     channels: Vec<ChannelArgument>,
+    #[pyo3(default)]
+    times: Option<TimesArgument>,
+    #[pyo3(default)]
+    records: bool,
+}
+
+/// The channel of times of a group without constant interval.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct TimesArgument {
+    name: String,
+    from: String,
 }
 
 #[derive(FromPyObject)]
@@ -34,6 +47,17 @@ struct ChannelArgument {
     dtype: String,
     unit: String,
     scale: Option<Vec<f64>>,
+    properties: PropertiesArgument,
+    #[pyo3(default)]
+    lines: Option<Vec<LineArgument>>,
+}
+
+/// One line of a digital port.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct LineArgument {
+    name: String,
+    bit: u8,
     properties: PropertiesArgument,
 }
 
@@ -94,33 +118,78 @@ impl LogArgument {
 }
 
 impl GroupArgument {
-    pub(crate) fn into_spec(self) -> PyResult<GroupSpec> {
-        let channels = self
-            .channels
-            .into_iter()
-            .map(ChannelArgument::into_spec)
-            .collect::<PyResult<_>>()?;
-        Ok(GroupSpec {
+    /// The group as the file has it, and how the runs of a block become its channels.
+    pub(crate) fn into_spec(self) -> PyResult<(GroupSpec, Option<Runs>)> {
+        let mut channels = Vec::new();
+        let mut runs = Vec::new();
+        let mut times = None;
+        if let Some(argument) = self.times {
+            if self.dt.is_some() {
+                return Err(PyValueError::new_err(
+                    "a group has either a constant dt or a channel of times",
+                ));
+            }
+            match argument.from.as_str() {
+                "slot" => runs.push(Run::UnixTimes),
+                "host" => times = Some(Times::Host),
+                "periods" => times = Some(Times::Periods),
+                "frequencies" => times = Some(Times::Frequencies),
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "times come from 'slot', 'host', 'periods' or 'frequencies', not {other:?}"
+                    )));
+                }
+            }
+            channels.push(ChannelSpec::new(argument.name, DataType::Timestamp));
+        }
+        for channel in self.channels {
+            let (spec, lines) = channel.into_spec()?;
+            let size = spec.data_type.size().unwrap_or(0);
+            match lines {
+                None => {
+                    runs.push(Run::Values(size));
+                    channels.push(spec);
+                }
+                Some(lines) => {
+                    runs.push(Run::Lines {
+                        size,
+                        bits: lines.iter().map(|line| line.bit).collect(),
+                    });
+                    channels.extend(lines.into_iter().map(|line| {
+                        let mut spec = ChannelSpec::new(line.name, DataType::Bool);
+                        spec.properties = line.properties.0;
+                        spec
+                    }));
+                }
+            }
+        }
+        let mut properties = self.properties.0;
+        if self.records {
+            properties.push(("daqring.kind".to_owned(), "records".into()));
+        }
+        let spec = GroupSpec {
             name: self.name,
             channels,
             dt: self.dt,
-            properties: self.properties.0,
-        })
+            properties,
+        };
+        Ok((spec, Runs::new(runs, times).map_err(log_error)?))
     }
 }
 
 impl ChannelArgument {
-    fn into_spec(self) -> PyResult<ChannelSpec> {
+    fn into_spec(self) -> PyResult<(ChannelSpec, Option<Vec<LineArgument>>)> {
         let data_type = data_type(&self.dtype).ok_or_else(|| {
             PyValueError::new_err(format!("samples of type {} cannot be recorded", self.dtype))
         })?;
-        Ok(ChannelSpec {
+        let spec = ChannelSpec {
             name: self.name,
             data_type,
             unit: self.unit,
             scale: self.scale.map_or(Scale::None, Scale::Polynomial),
             properties: self.properties.0,
-        })
+        };
+        Ok((spec, self.lines))
     }
 }
 

@@ -29,6 +29,27 @@ struct StreamArgument {
 }
 
 /// Rings, workers, writer and log of a recording. Private: `daqring.Recorder` is the way in.
+///
+/// Each of `streams` is a dict and becomes a group of the log:
+///
+/// - `"group"`: a dict of
+///     - `"name"`: text; `"properties"`: a dict of bool, int, float, str or datetime;
+///     - `"dt"`: seconds from one sample to the next, or None where that is not constant;
+///     - `"channels"`: a list of dicts, one for each run of a slot, in their order: `"name"`, `"dtype"`
+///       (numpy's name), `"unit"` (text), `"scale"` (coefficients in ascending powers, or None),
+///       `"properties"`. A run that is a digital port (uint8 to uint64) may have `"lines"`, a list of
+///       dicts with `"name"`, `"bit"` (0: least significant) and `"properties"`: each becomes a boolean
+///       channel, and the run itself is not written;
+///     - `"times"` (optional, only without `dt`): a dict of `"name"` and `"from"`; becomes the group's
+///       first channel, of timestamps. From `"slot"`: the first run of a slot, before those of the
+///       channels, has the times as int64 ns since 1970 (numpy's `datetime64[ns]`). `"host"`: spread
+///       evenly from one block's `host_time_ns` (the start time, at first) to the next one's. `"periods"`
+///       or `"frequencies"`: the start time plus the sum of the first float channel's values (s), or of
+///       their inverses (Hz);
+///     - `"records"` (optional, bool): the blocks are samples of triggers, committed with `record=`.
+/// - `"slot_bytes"`, `"slots"`: size and number of the ring's slots; `"workers"`: threads, 1 or more.
+///
+/// The samples of a block are one run per channel, one behind the other, little-endian.
 #[pyclass(frozen, module = "daqring._native")]
 pub(crate) struct Recording {
     // Held only inside detached sections, or for a moment.
@@ -108,6 +129,7 @@ impl Recording {
         py.detach(|| {
             let mut groups = Vec::new();
             let mut options = Vec::new();
+            let mut conversions = Vec::new();
             for stream in streams {
                 options.push(StreamOptions {
                     name: stream.group.name.clone(),
@@ -119,7 +141,9 @@ impl Recording {
                     },
                     workers: stream.workers,
                 });
-                groups.push(stream.group.into_spec()?);
+                let (group, runs) = stream.group.into_spec()?;
+                groups.push(group);
+                conversions.push(runs);
             }
             let mut notes = Notes::default();
             let sink: Box<dyn Sink> = match path {
@@ -133,7 +157,10 @@ impl Recording {
                     log_options.overwrite = overwrite;
                     log_options.root_properties = root_properties;
                     let log = LogWriter::create(&path, log_options, groups).map_err(log_error)?;
-                    let sink = LogSink::new(log).map_err(engine_error)?;
+                    let mut sink = LogSink::new(log).map_err(engine_error)?;
+                    for (stream, runs) in conversions.into_iter().enumerate() {
+                        sink.set_runs(stream, runs);
+                    }
                     notes = sink.notes();
                     Box::new(sink)
                 }
@@ -185,8 +212,13 @@ impl Recording {
         samples: u64,
         data: Vec<u8>,
     ) -> PyResult<()> {
+        let (group, None) = group.into_spec()? else {
+            return Err(PyValueError::new_err(
+                "values of one's own have a constant interval and no lines",
+            ));
+        };
         self.notes.add(Note::Values {
-            group: group.into_spec()?,
+            group,
             start_ns,
             data,
             samples,

@@ -4,8 +4,8 @@ use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use daqring_ring::BlockMeta;
 use daqring_ring::slots::{SlotMonitor, WriteSlot};
+use daqring_ring::{BlockMeta, RecordMark};
 use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -82,7 +82,10 @@ impl Drop for Slot {
 #[pymethods]
 impl Slot {
     /// Publishes the first `bytes` bytes as one block and returns its number in the stream.
-    #[pyo3(signature = (bytes, *, samples, first_sample, lost_before=0, gap=0, host_time_ns=0))]
+    /// `record`: (number, time of its first sample in ns since 1970, samples before the trigger) where
+    /// these are samples of one trigger.
+    #[pyo3(signature = (bytes, *, samples, first_sample, lost_before=0, gap=0, host_time_ns=0, record=None))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn commit(
         &self,
         bytes: usize,
@@ -91,6 +94,7 @@ impl Slot {
         lost_before: u64,
         gap: u32,
         host_time_ns: i64,
+        record: Option<(u64, i64, u64)>,
     ) -> PyResult<u64> {
         let slot = self.take()?;
         if bytes > slot.len() {
@@ -105,6 +109,11 @@ impl Slot {
             lost_before,
             gap,
             host_time_ns,
+            record: record.map(|(number, start_time_ns, pretrigger)| RecordMark {
+                number,
+                start_time_ns,
+                pretrigger,
+            }),
         }))
     }
 

@@ -1,5 +1,17 @@
 //! What is said about a block.
 
+/// Whose samples a block holds, where they are those of one trigger. Long records
+/// come in several blocks, which all say the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordMark {
+    /// Number of the record in its stream.
+    pub number: u64,
+    /// Time of the record's first sample, in nanoseconds of Unix time.
+    pub start_time_ns: i64,
+    /// Samples per channel before the trigger.
+    pub pretrigger: u64,
+}
+
 /// What the producer knows about a block when it commits it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockMeta {
@@ -18,6 +30,8 @@ pub struct BlockMeta {
     pub gap: u32,
     /// When the block was complete, in nanoseconds of Unix time.
     pub host_time_ns: i64,
+    /// The trigger whose samples these are; `None` in a stream that goes on.
+    pub record: Option<RecordMark>,
 }
 
 /// What the consumer learns about a block.
@@ -39,4 +53,6 @@ pub struct BlockHeader {
     pub gap: u32,
     /// When the block was complete, in nanoseconds of Unix time.
     pub host_time_ns: i64,
+    /// The trigger whose samples these are; `None` in a stream that goes on.
+    pub record: Option<RecordMark>,
 }

@@ -33,6 +33,6 @@ pub use barrier::Barrier;
 pub use counters::Counters;
 pub use errors::{PopError, PushError};
 pub use event::EventCount;
-pub use header::{BlockHeader, BlockMeta};
+pub use header::{BlockHeader, BlockMeta, RecordMark};
 pub use slots::{Policy, SlotOptions, slot_ring, slot_ring_with};
 pub use wait::{WaitStrategy, Waiter};

@@ -54,6 +54,7 @@ fn header_and_bytes_arrive_as_committed() {
         lost_before: 2,
         gap: 7,
         host_time_ns: -1,
+        ..BlockMeta::default()
     });
     assert_eq!(seq, 0);
     let block = consumer.acquire().unwrap();

@@ -273,6 +273,7 @@ impl Shared {
                     .saturating_add(std::mem::take(&mut commits.lost)),
                 gap: block.gap,
                 host_time_ns: block.host_time_ns,
+                record: block.record,
             };
             self.headers[slot as usize].with_mut(|place| {
                 // SAFETY: the writer owns the slot until the store of `tail`.
