@@ -8,7 +8,7 @@ from typing import Any
 import daqring.sim
 import nidaqmx
 import pytest
-from daqring import recorder
+from daqring import acquisition
 from daqring.readers import choose
 from nidaqmx.constants import AcquisitionType
 
@@ -57,6 +57,6 @@ def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Runs a test with each reader, where it does not ask for one itself."""
     asked: str = request.param
     monkeypatch.setattr(
-        recorder, "choose", lambda choice, source: choose(asked if choice == "auto" else choice, source)
+        acquisition, "choose", lambda choice, source: choose(asked if choice == "auto" else choice, source)
     )
     return asked

@@ -64,11 +64,11 @@ def test_a_task_of_another_interpreter_falls_back(make_task, tmp_path):
 
     task = make_task()
     recorder = daqring.Recorder(task, tmp_path / "run.tdms", samples=100)
-    assert recorder._functions is not None
+    assert recorder._acquisitions[0].reader_kind == "native"
     task._interpreter = GrpcStubInterpreter(task._interpreter)
     recorder = daqring.Recorder(task, tmp_path / "run.tdms", samples=100)
-    assert recorder._functions is None
-    assert "GrpcStubInterpreter" in recorder._reader_reason
+    assert recorder._acquisitions[0].reader_kind == "python"
+    assert "GrpcStubInterpreter" in recorder._acquisitions[0].reader_reason
 
 
 @pytest.mark.parametrize("dtype", ["raw", "float64"])

@@ -22,7 +22,7 @@ from daqring.log_options import LogOptions
 from daqring.pipeline import Pipeline
 from daqring.queue import Queue, SpscQueue
 from daqring.recorder import Recorder, record
-from daqring.report import Gap, Report
+from daqring.report import Gap, Report, StreamReport
 from daqring.tdms import (
     Log,
     LogChannel,
@@ -54,6 +54,7 @@ __all__ = [
     "Report",
     "SamplesLostWarning",
     "SpscQueue",
+    "StreamReport",
     "TaskError",
     "Verification",
     "Workers",

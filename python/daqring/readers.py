@@ -48,6 +48,8 @@ _OVERWRITE, _OVERFLOW, _FOREIGN = 1, 2, 4
 class Plan:
     """What a reader shall read, in samples per channel."""
 
+    #: Number of the stream of the recording that it feeds.
+    stream: int
     #: Index of the first sample that will be read.
     first: int
     #: How many; ``None``: until a stop.
@@ -56,6 +58,10 @@ class Plan:
     block: int
     #: Of one read, at most.
     most: int
+    #: Whether it stops the task at the end.
+    stop_task: bool
+    #: Whether it tells the log from time to time which sample belongs to which time of the host.
+    clock_notes: bool
 
     @property
     def end(self) -> int | None:
@@ -94,6 +100,10 @@ class Reader(Protocol):
     @property
     def backlog(self) -> int:
         """Samples per channel in the driver's buffer when last seen."""
+
+    @property
+    def backlog_high_water(self) -> int:
+        """The most that were seen there."""
 
     @property
     def gaps(self) -> tuple[GapTuple, ...]:
@@ -140,7 +150,7 @@ class NativeReader:
     ) -> None:
         self._reader = _native.Reader(
             recording,
-            0,
+            plan.stream,
             functions,
             {
                 "handle": source.handle,
@@ -151,8 +161,8 @@ class NativeReader:
                 "rate": source.rate,
                 "position": plan.first,
                 "end": plan.end,
-                "stop_task": not source.already_running,
-                "monotonic_ns": time.monotonic_ns(),
+                "stop_task": plan.stop_task,
+                "monotonic_ns": time.monotonic_ns() if plan.clock_notes else None,
             },
         )
 
@@ -168,6 +178,10 @@ class NativeReader:
     @property
     def backlog(self) -> int:
         return int(self._reader.progress()["backlog"])
+
+    @property
+    def backlog_high_water(self) -> int:
+        return int(self._reader.progress()["backlog_high_water"])
 
     @property
     def gaps(self) -> tuple[GapTuple, ...]:
@@ -227,13 +241,18 @@ class PythonReader:
         self._reads = self._short_reads = 0
         self._lateness = Lateness()
         self._ended_at = 0.0
-        self._next_clock = 0
-        self._thread = threading.Thread(target=self._run, name="daqring-acquire-0", daemon=True)
+        self._next_clock: float = 0 if plan.clock_notes else math.inf
+        name = f"daqring-acquire-{plan.stream}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     @property
     def backlog(self) -> int:
         return self._backlog
+
+    @property
+    def backlog_high_water(self) -> int:
+        return self._backlog_high_water
 
     @property
     def gaps(self) -> tuple[GapTuple, ...]:
@@ -276,7 +295,8 @@ class PythonReader:
             self._crash = error
         finally:
             self._acquired = self._source.acquired()
-            self._source.stop()
+            if self._plan.stop_task:
+                self._source.stop()
             self._ended_at = time.monotonic()
             self._done.set()
 
@@ -286,8 +306,10 @@ class PythonReader:
         end = plan.end
         while end is None or self._position < end:
             count = plan.most if end is None else min(plan.most, end - self._position)
-            if not self._await_samples(count):
+            timeout = self._await_samples(count)
+            if timeout is None:
                 # A stop: take what is there now, and no more.
+                timeout = READ_TIMEOUT
                 backlog = source.backlog() or 0
                 left = backlog if end is None else min(backlog, end - self._position)
                 end = self._position + left
@@ -301,7 +323,7 @@ class PythonReader:
             failure: ReadFailure | None = None
             into = np.frombuffer(memoryview(slot), source.dtype, channels * count).reshape(channels, count)
             try:
-                got = source.read(into, count, READ_TIMEOUT)
+                got = source.read(into, count, timeout)
             except ReadFailure as error:
                 failure = error.with_traceback(None)
                 got = error.got
@@ -327,34 +349,34 @@ class PythonReader:
         monotonic = time.monotonic_ns()
         if monotonic >= self._next_clock and (backlog := self._source.backlog()) is not None:
             self._next_clock = monotonic + CLOCK_PERIOD_NS
-            self._recording.note_clock(0, self._position + backlog, monotonic, time.time_ns())
+            self._recording.note_clock(self._plan.stream, self._position + backlog, monotonic, time.time_ns())
 
-    def _await_samples(self, count: int) -> bool:
-        """Waits until a read of `count` samples will not block; False when a stop came first.
+    def _await_samples(self, count: int) -> float | None:
+        """Waits until a read of `count` samples will not block; its time-out, or None for a stop.
 
         A stop must not have to wait for samples, and a read that is broken off in the driver would
         lose what it had. Where the samples are long overdue (a trigger, an error that only a read
-        tells), it is left to the driver to say so.
+        tells), it is left to the driver to say so, by a read that does not wait.
         """
         source = self._source
         overdue = time.monotonic() + 2 * count / source.rate + 1.0
         while not self._stopping.is_set():
             backlog = source.backlog()
             if backlog is None:
-                return True
+                return 0.0
             self._backlog = backlog
             self._backlog_high_water = max(self._backlog_high_water, backlog)
             if backlog >= count:
                 self._lateness.note((backlog - count) / source.rate)
-                return True
+                return READ_TIMEOUT
             if time.monotonic() > overdue:
-                return True
+                return 0.0
             self._stopping.wait(min(max((count - backlog) / source.rate, 0.0005), 0.1))
-        return False
+        return None
 
     def _reserve(self) -> _native.Slot | None:
         """An empty slot; waits for as long as the log needs. None when the recording failed."""
-        while (slot := self._recording.reserve(0, 0.25)) is None:
+        while (slot := self._recording.reserve(self._plan.stream, 0.25)) is None:
             if self._recording.failure() is not None:
                 return None
         return slot

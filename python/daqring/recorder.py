@@ -1,18 +1,20 @@
-"""Recording a task into a log: :func:`record` and :class:`Recorder`."""
+"""Recording tasks into a log: :func:`record` and :class:`Recorder`."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
+import logging
 import math
-import operator
 import os
 import platform
+import shutil
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,36 +23,32 @@ import numpy as np
 import numpy.typing as npt
 
 from daqring import _native
+from daqring.acquisition import Acquisition, positive
 from daqring.errors import DriverError, RecordingError, SamplesLostWarning, TaskError
 from daqring.log_options import LogOptions
 from daqring.progress import ProgressBar
-from daqring.readers import NativeReader, Outcome, Plan, PythonReader, Reader, ReaderChoice, TaskGuard, choose
-from daqring.report import GAP_CAUSES, Gap, Report
-from daqring.source import DtypeChoice, TaskSource, driver_words
+from daqring.readers import Outcome, ReaderChoice
+from daqring.report import Report, combine, gravest
+from daqring.source import DtypeChoice, driver_words
+from daqring.start_order import links
+from daqring.tasks import Tasks, TaskSet
+from daqring.watch import Watch
 
 if TYPE_CHECKING:
     import nidaqmx
 
 __all__ = ["Recorder", "record"]
 
-Property = bool | int | float | str | datetime.datetime
+logger = logging.getLogger("daqring")
 
-#: A block is this large unless `block_ms` says otherwise, and at least / at most that long.
-BLOCK_BYTES = 4 << 20
-BLOCK_SECONDS = (0.02, 1.0)
-#: What direct I/O writes without a copy is a multiple of this.
-PAGE = 4096
-#: The ring holds this much time, within these bounds of memory and slots.
-RING_SECONDS = 2.0
-RING_BYTES = (32 << 20, 256 << 20)
-RING_SLOTS = (4, 256)
+Property = bool | int | float | str | datetime.datetime
 #: A read comes back within this time; what takes longer is broken off.
 STUCK = 5.0
 
 
 def record(
-    task: nidaqmx.Task,
-    path: str | os.PathLike[str],
+    tasks: Tasks,
+    path: str | os.PathLike[str] | None,
     *,
     seconds: float | None = None,
     samples: int | None = None,
@@ -64,16 +62,20 @@ def record(
     log: LogOptions | None = None,
     progress: bool | None = None,
 ) -> Report:
-    """Records a configured analog-input task into a TDMS file and says what came of it.
+    """Records configured tasks into a TDMS file and says what came of it.
 
     Args:
-        task: A :class:`nidaqmx.Task` with analog input channels and a sample clock, continuous or
-            finite. It is left as it was found: a task that was not running is stopped at the end,
-            one that ran goes on.
-        path: The file to make.
+        tasks: A :class:`nidaqmx.Task` with input channels, continuous or finite; a sequence of such
+            tasks, on one device or several; or a function without arguments that makes and returns
+            them. Each task is read by a thread of its own into a group of the file, named after the
+            task. Tasks are left as they were found: one that was not running is stopped at the end,
+            one that ran goes on; those that a function made are closed. Where a task takes its
+            sample clock or its start trigger from another one, it is started before that one;
+            else they are started in the order given.
+        path: The file to make; ``None``: none.
         seconds: How long to record, turned into samples by the rate that the driver coerced.
-        samples: How many samples per channel to record; instead of `seconds`. With neither, a finite
-            task is recorded whole and a continuous one until Ctrl-C.
+        samples: How many samples per channel of each task to record; instead of `seconds`. With
+            neither, a finite task is recorded whole and a continuous one until Ctrl-C.
         block_ms: Length of a block (one read of the driver, one TDMS segment) in milliseconds.
             Default: 4 MiB, but between 20 ms and 1 s.
         overwrite: Replace an existing file.
@@ -104,7 +106,7 @@ def record(
         SamplesLostWarning: Samples are missing; the report and the file say which.
     """
     recorder = Recorder(
-        task,
+        tasks,
         path,
         seconds=seconds,
         samples=samples,
@@ -133,7 +135,7 @@ def record(
 
 
 class Recorder:
-    """Records a task in the background, from :meth:`start` to :meth:`close`.
+    """Records tasks in the background, from :meth:`start` to :meth:`close`.
 
     As a context manager it starts on entry and closes on exit::
 
@@ -141,15 +143,18 @@ class Recorder:
             do_the_experiment()
         print(recorder.report)
 
-    The arguments are those of :func:`record`. While it runs, nobody else may read from the task: what
+    The arguments are those of :func:`record`. While it runs, nobody else may read from the tasks: what
     others read is missing here, and told as a gap. ``task.stop()`` and ``task.close()`` raise
     :class:`TaskError` until the reading has ended.
+
+    With several tasks, the end of one by an error or a loss ends the others in order, too; one that
+    has all its samples leaves the others running.
     """
 
     def __init__(
         self,
-        task: nidaqmx.Task,
-        path: str | os.PathLike[str],
+        tasks: Tasks,
+        path: str | os.PathLike[str] | None,
         *,
         seconds: float | None = None,
         samples: int | None = None,
@@ -164,104 +169,146 @@ class Recorder:
     ) -> None:
         if _native.DEBUG_BUILD:
             warnings.warn("this is a debug build of daqring: it is slow", RuntimeWarning, stacklevel=2)
-        self._path = Path(path)
-        if self._path.is_dir():
+        self._path = None if path is None else Path(path)
+        if self._path is not None and self._path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder, not a file to be made", str(self._path))
-        self._overwrite = bool(overwrite)
-        self._source = TaskSource(task, dtype)
-        self._wanted = _wanted(seconds, samples, self._source)
-        self._block = _block_samples(block_ms, self._source, self._wanted)
-        self._slots = _slot_count(self._block, self._source)
-        self._buffer_seconds = _positive("buffer_seconds", buffer_seconds)
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
+        self._overwrite = bool(overwrite)
         self._workers = workers
-        self._functions, self._reader_reason = choose(reader, self._source)
         self._properties = dict(properties or {})
-        second = self._source.rate * len(self._source.channels) * self._source.dtype.itemsize
+        self._log_options = log or LogOptions()
+        self._wishes: dict[str, Any] = {
+            **{"seconds": seconds, "samples": samples, "block_ms": block_ms, "dtype": dtype},
+            **{"buffer_seconds": buffer_seconds, "reader": reader},
+        }
+        self._tasks = TaskSet(tasks)
+        try:
+            self._acquisitions = self._prepare(self._tasks)
+        except BaseException:
+            self._tasks.close()
+            raise
         # Blocks of a chosen length stay segments of their own.
-        self._log = (log or LogOptions()).to_native(second if block_ms is None else math.inf)
+        second = self._bytes_per_second if block_ms is None else math.inf
+        self._log = self._log_options.to_native(second)
         self._results: dict[str, tuple[str, tuple[str, ...]]] = {}
 
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._native: _native.Recording | None = None
-        self._reader: Reader | None = None
-        self._guard: TaskGuard | None = None
-        self._outcome: Outcome | None = None
+        self._watch: Watch | None = None
+        self._stop_reason = "stopped"
         self._asked_to_stop = False
         self._started_at = 0.0
         self._report: Report | None = None
         self._error: Exception | None = None
         self._told = False
 
+    def _prepare(self, tasks: TaskSet) -> list[Acquisition]:
+        """The streams of the tasks, with everything checked that can be checked without a start."""
+        acquisitions = []
+        for number, task in enumerate(tasks.tasks):
+            try:
+                acquisitions.append(Acquisition(number, task, **self._wishes))
+            except TaskError as error:
+                if len(tasks.tasks) > 1:
+                    raise TaskError(f"{_called(number, task)}: {error}") from error
+                raise
+        found = links(tasks.tasks)
+        for number, owner in found.owner_of.items():
+            acquisitions[number].clock_of = acquisitions[owner].name
+            acquisitions[number].clock_via = found.via[number]
+            acquisitions[owner].leads = True
+        self._links = found
+        return acquisitions
+
+    @property
+    def _bytes_per_second(self) -> float:
+        return sum(acquisition.bytes_per_second for acquisition in self._acquisitions)
+
     # -- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Creates the file, starts the threads and then the task.
+        """Creates the file, starts the threads and then the tasks.
 
         Raises:
             RuntimeError: It was started before.
             FileExistsError, OSError: The file cannot be made.
-            DriverError: The driver refuses to start the task; no file is left behind.
+            DriverError: The driver refuses to start a task; those that were started are stopped and
+                put back as they were, and no file is left behind.
         """
         self._check_process()
         if self._native is not None or self._report is not None:
             raise RuntimeError("a Recorder records once; make a new one for another recording")
-        source = self._source
-        with driver_words():
-            source.verify()
+        acquisitions = self._acquisitions
+        for acquisition in acquisitions:
+            with self._words_of(acquisition):
+                acquisition.source.verify()
         native = _native.Recording(
             self._path,
-            [
-                {
-                    "group": self._group(),
-                    "slot_bytes": self._block * len(source.channels) * source.dtype.itemsize,
-                    "slots": self._slots,
-                    "workers": self._workers,
-                }
-            ],
+            [acquisition.stream(self._workers) for acquisition in acquisitions],
             overwrite=self._overwrite,
             properties=self._description(),
             log=self._log,
         )
         try:
-            with driver_words():
-                self._buffer = source.prepare_buffer(self._buffer_seconds)
-                self._started_at = time.monotonic()
-                first, start_time = source.start()
-            if source.finite is not None and self._wanted is not None:
-                # Of a finite task that runs already, some may have been read before.
-                self._wanted = min(self._wanted, source.finite - first)
-            native.set_start_time(0, start_time)
-            most = self._block
-            if source.finite is None:
-                # More than a small buffer holds is never there at once.
-                most = min(most, max(1, self._buffer.used // 2))
-            plan = Plan(first=first, wanted=self._wanted, block=self._block, most=most)
-            reader: Reader
-            if self._functions is None:
-                reader = PythonReader(native, source, plan)
-            else:
-                reader = NativeReader(native, source, plan, self._functions)
+            self._begin(native)
         except BaseException:
-            if self._started_at:
-                source.stop()
-            source.restore()
+            for acquisition in acquisitions:
+                acquisition.undo()
             for path in native.finish([], {})["files"] or ():
                 Path(path).unlink(missing_ok=True)
+            self._tasks.close()
             raise
-        self._native, self._reader = native, reader
-        self._guard = TaskGuard(source.task, reader)
+        self._native = native
+        if len(acquisitions) > 1:
+            self._watch = Watch(self)
+        logger.info("recording %s", self)
+
+    def _begin(self, native: _native.Recording) -> None:
+        acquisitions = self._acquisitions
+        for acquisition in acquisitions:
+            with self._words_of(acquisition):
+                acquisition.prepare()
+        self._started_at = time.monotonic()
+        for number in self._links.order:
+            with self._words_of(acquisitions[number]):
+                acquisitions[number].start()
+        for acquisition in acquisitions:
+            owner = acquisitions[self._links.root(acquisition.number)]
+            acquisition.read(native, owner, logged=self._path is not None)
+
+    @contextlib.contextmanager
+    def _words_of(self, acquisition: Acquisition) -> Iterator[None]:
+        """The driver's errors as ours, with the name of the task where there are several."""
+        try:
+            with driver_words():
+                yield
+        except DriverError as error:
+            if len(self._acquisitions) > 1:
+                raise DriverError(f"task {acquisition.name!r}: {error}", error.code) from error
+            raise
+
+    def __repr__(self) -> str:
+        names = ", ".join(acquisition.name for acquisition in self._acquisitions)
+        return f"<Recorder of {names} into {'nothing' if self._path is None else str(self._path)!r}>"
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until all samples are read or the recording failed; True if so, False after `timeout` s."""
         self._check_process()
         if self._report is not None:
             return True
-        if self._reader is None:
+        if self._native is None:
             raise RuntimeError("the recorder is not running")
-        return self._reader.wait(timeout)
+        if self._watch is None:
+            (acquisition,) = self._acquisitions
+            return acquisition.reader is not None and acquisition.reader.wait(timeout)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        # In steps: a wait without end cannot be interrupted on every system.
+        while not self._watch.wait(max(0.0, min(deadline - time.monotonic(), 0.25))):
+            if time.monotonic() >= deadline:
+                return False
+        return True
 
     def stop(self) -> None:
         """Asks the recording to end with what the driver has acquired until now. Returns at once."""
@@ -311,37 +358,88 @@ class Recorder:
 
     @property
     def wanted(self) -> int | None:
-        """Samples per channel to be recorded, ``None`` if open-ended."""
-        return self._wanted
+        """Samples per channel to be recorded, ``None`` if open-ended; with several tasks their sum."""
+        wanted = [acquisition.wanted for acquisition in self._acquisitions]
+        return None if None in wanted else sum(count or 0 for count in wanted)
 
     @property
     def rate(self) -> float:
-        """Sample rate per channel in Hz, as the driver coerced it."""
-        return self._source.rate
+        """Sample rate per channel in Hz, as the driver coerced it; with several tasks the largest."""
+        return max(acquisition.source.rate for acquisition in self._acquisitions)
 
     def stats(self) -> dict[str, Any]:
-        """A look at the running recording.
+        """A look at the running recording. Cheap: it asks neither the driver nor the disk for samples.
 
-        ``samples``: samples per channel in the log; ``bytes``: of samples in the log; ``lost``: per
-        channel, as known by now; ``elapsed``: seconds since the start; ``ring_fill`` and
-        ``driver_fill``: between 0 and 1, as last seen.
+        Of every stream, in ``streams`` (a list in the order of the tasks):
+
+        ``name``, ``channels`` (how many), ``rate``, ``dtype``, ``reader``, ``running``
+            What it is, and whether it is still read.
+        ``wanted``, ``samples``
+            Samples per channel to be recorded (``None``: open-ended), and in the log.
+        ``bytes``
+            Of samples in the log.
+        ``wanted_mb_per_s``, ``actual_mb_per_s``
+            10**6 bytes per second that the task brings, and that the log has taken since the start.
+        ``lost``, ``lost_unknown``, ``gaps``
+            Samples per channel that are missing as far as counted, whether more are missing that
+            nobody counted, and the number of holes.
+        ``ring_fill``, ``ring_high_water``, ``ring_margin_s``
+            How full the ring is and was at most (0 to 1), and the seconds until it would be full if
+            the log took nothing any more.
+        ``driver_fill``, ``driver_high_water``, ``driver_margin_s``
+            The same of the driver's buffer, as last seen, if nobody read any more.
+
+        Over all streams: the sums ``samples``, ``bytes``, ``wanted_mb_per_s``, ``actual_mb_per_s``,
+        ``lost``, ``gaps``; whether any ``lost_unknown``; the fullest ``ring_fill``,
+        ``ring_high_water``, ``driver_fill``, ``driver_high_water``; the smallest ``ring_margin_s``,
+        ``driver_margin_s``; and
+
+        ``elapsed``
+            Seconds since the start.
+        ``slowest_write_s``
+            Longest time that the log took for one block.
+        ``disk_free``, ``disk_seconds``
+            Bytes free where the log is, above what is to be kept free, and for how many seconds that
+            lasts at the wanted rate; ``None`` without a log.
+
+        Raises:
+            RuntimeError: The recorder is not running.
         """
         self._check_process()
-        native = self._native
-        reader = self._reader
-        counts = None if native is None else native.stats()
-        if counts is None or reader is None:
+        counts = None if self._native is None else self._native.stats()
+        if counts is None:
             raise RuntimeError("the recorder is not running")
-        stream = counts["streams"][0]
-        waiting = stream["committed"] - stream["written"] - stream["failed"]
+        elapsed = time.monotonic() - self._started_at
+        streams = [
+            acquisition.stats(stream, elapsed)
+            for acquisition, stream in zip(self._acquisitions, counts["streams"], strict=True)
+        ]
+        total: dict[str, Any] = {}
+        for name in ("samples", "bytes", "wanted_mb_per_s", "actual_mb_per_s", "lost", "gaps"):
+            total[name] = sum(stream[name] for stream in streams)
+        total["lost_unknown"] = any(stream["lost_unknown"] for stream in streams)
+        for name in ("ring_fill", "ring_high_water", "driver_fill", "driver_high_water"):
+            total[name] = max(stream[name] for stream in streams)
+        for name in ("ring_margin_s", "driver_margin_s"):
+            total[name] = min(stream[name] for stream in streams)
+        free = self._disk_free()
         return {
-            "samples": stream["written_samples"],
-            "bytes": stream["written_bytes"],
-            "lost": sum(count or 0 for _, count, _ in reader.gaps),
-            "elapsed": time.monotonic() - self._started_at,
-            "ring_fill": waiting / stream["slots"],
-            "driver_fill": reader.backlog / max(self._buffer.used, 1),
+            **total,
+            "elapsed": elapsed,
+            "slowest_write_s": counts["slowest_write_ns"] / 1e9,
+            "disk_free": free,
+            "disk_seconds": None if free is None else free / self._bytes_per_second,
+            "streams": streams,
         }
+
+    def _disk_free(self) -> int | None:
+        if self._path is None:
+            return None
+        try:
+            free = shutil.disk_usage(self._path.absolute().parent).free
+        except OSError:
+            return None
+        return max(0, free - (self._log["reserve_bytes"] or 0))
 
     # -- adding to it -------------------------------------------------------------------------
 
@@ -389,14 +487,14 @@ class Recorder:
             raise ValueError(
                 f"values of the shape {array.shape} do not fit {len(channels)} channels x 1 or more samples"
             )
-        if not name or name in (self._source.name, "daqring"):
+        if not name or name in ("daqring", *(acquisition.name for acquisition in self._acquisitions)):
             raise ValueError(f"results cannot be written as group {name!r}; choose another name")
         kind = (array.dtype.name, tuple(channels))
         if self._results.setdefault(name, kind) != kind:
             raise ValueError(f"group {name!r} was begun with other channels or another dtype")
         group = {
             "name": name,
-            "dt": _positive("dt", dt),
+            "dt": positive("dt", dt),
             "properties": {},
             "channels": [
                 {"name": channel, "dtype": array.dtype.name, "unit": unit, "scale": None, "properties": {}}
@@ -409,55 +507,87 @@ class Recorder:
         self._check_process()
         if self._native is None or self._report is not None:
             raise RuntimeError("the recorder is not running")
+        if self._path is None:
+            raise RuntimeError("this recorder has no log; give it a path")
         return self._native
 
     # -- the end ------------------------------------------------------------------------------
 
     def _end(self, reason: str) -> None:
         with self._lock:
-            reader = self._reader
-            if reader is None:
-                return
             if not self._asked_to_stop:
                 self._asked_to_stop = True
                 self._stop_reason = reason
-            reader.stop()
+            self._stop_readers()
+        if self._watch is not None:
+            self._watch.hurry()
+
+    def _stop_readers(self) -> None:
+        for acquisition in self._acquisitions:
+            if acquisition.reader is not None:
+                acquisition.reader.stop()
+
+    def _look(self) -> bool:
+        """What the watch does again and again; whether it is to go on."""
+        ended = [acquisition.ended() for acquisition in self._acquisitions]
+        for acquisition, over in zip(self._acquisitions, ended, strict=True):
+            if over and not all(ended) and acquisition.reader is not None:
+                reason = acquisition.reader.outcome().stop_reason
+                if reason not in (None, "finished"):
+                    # What is recorded together ends together.
+                    self._stop_readers()
+        if all(ended):
+            for acquisition in self._acquisitions:
+                acquisition.free()
+        return not all(ended)
 
     def _finish(self) -> None:
         self._check_process()
         self._end("stopped")
         with self._lock:
-            native, reader = self._native, self._reader
-            if native is None or reader is None or self._report is not None:
+            native = self._native
+            if native is None or self._report is not None:
                 return
-            # A read comes back within its timeout; this is for a driver that does not keep it.
-            if not reader.wait(STUCK):
-                reader.abandon()
-                self._source.interrupt()
-                reader.wait()
-            if self._guard is not None:
-                self._guard.lift()
-            self._source.restore()
-            outcome = self._outcome = reader.outcome()
-            if outcome.stop_reason is not None:
-                self._stop_reason = outcome.stop_reason
-            final = [] if outcome.final_gap is None else [(0, *outcome.final_gap)]
-            counts = native.finish(final, self._final_properties(outcome))
-            self._report = self._make_report(counts, outcome)
-            self._error = self._pick_error(counts, outcome)
+            deadline = time.monotonic() + STUCK
+            for acquisition in self._acquisitions:
+                # A read comes back within its timeout; this is for a driver that does not keep it.
+                acquisition.wait(max(deadline - time.monotonic(), 0.0))
+            if self._watch is not None:
+                self._watch.hurry()
+                self._watch.join()
+            outcomes = [acquisition.finish() for acquisition in self._acquisitions]
+            final = [
+                (acquisition.number, *outcome.final_gap)
+                for acquisition, outcome in zip(self._acquisitions, outcomes, strict=True)
+                if outcome.final_gap is not None
+            ]
+            reason = self._reason(native.failure(), outcomes)
+            counts = native.finish(final, self._final_properties(reason, outcomes))
+            self._report = self._make_report(counts, outcomes)
+            self._error = self._pick_error(counts, outcomes)
+            self._tasks.close()
+        self._log_end()
 
-    def _pick_error(self, counts: dict[str, Any], outcome: Outcome) -> Exception | None:
+    def _pick_error(self, counts: dict[str, Any], outcomes: list[Outcome]) -> Exception | None:
         error: RecordingError | DriverError
+        crash = next((outcome.crash for outcome in outcomes if outcome.crash is not None), None)
+        failures = [
+            (acquisition, outcome.failure)
+            for acquisition, outcome in zip(self._acquisitions, outcomes, strict=True)
+            if outcome.failure is not None and outcome.final_gap is None
+        ]
         if counts["error"] is not None:
             error = RecordingError(f"the recording stopped: {counts['error']}")
             error.__cause__ = counts["error"]
-        elif outcome.crash is not None:
-            error = RecordingError(f"the reading thread stopped by an internal error: {outcome.crash!r}")
-            error.__cause__ = outcome.crash
+        elif crash is not None:
+            error = RecordingError(f"the reading thread stopped by an internal error: {crash!r}")
+            error.__cause__ = crash
         elif not counts["law_holds"]:
-            error = RecordingError(f"blocks are missing that nobody accounts for: {counts['streams'][0]}")
-        elif outcome.failure is not None and outcome.final_gap is None:
-            error = outcome.failure
+            error = RecordingError(f"blocks are missing that nobody accounts for: {counts['streams']}")
+        elif failures:
+            acquisition, error = failures[0]
+            if len(self._acquisitions) > 1:
+                error = DriverError(f"task {acquisition.name!r}: {error}", error.code)
         else:
             return None
         error.report = self._report
@@ -474,80 +604,53 @@ class Recorder:
                 raise self._error
         return report
 
-    def _make_report(self, counts: dict[str, Any], outcome: Outcome) -> Report:
-        source = self._source
-        stream = counts["streams"][0]
-        if counts["error"] is not None or outcome.crash is not None:
-            self._stop_reason = "error"
-        gaps = [Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in outcome.gaps]
-        error = counts["error"] or outcome.crash or outcome.failure
-        duration = outcome.ended_at - self._started_at
-        free = stream["slots"] - stream["high_water"]
-        return Report(
-            files=tuple(map(str, counts["files"] or (self._path,))),
-            group=source.name,
-            channels=tuple(channel.name for channel in source.channels),
-            rate=source.rate,
-            requested=self._wanted,
-            samples_per_channel=stream["written_samples"],
-            samples=stream["written_samples"] * len(source.channels),
-            blocks=stream["written"],
-            lost=sum(gap.count or 0 for gap in gaps) + stream["failed_samples"] + stream["dropped_samples"],
-            # Where blocks went that no counter knows, nobody knows either.
-            lost_unknown=any(gap.count is None for gap in gaps) or not counts["law_holds"],
-            gaps=tuple(gaps),
-            acquired=outcome.acquired,
-            bytes=stream["written_bytes"],
+    def _reason(self, failure: object, outcomes: list[Outcome], number: int | None = None) -> str:
+        """Why the recording, or stream `number` of it, ended."""
+        if failure is not None:
+            return "error"
+        of = outcomes if number is None else [outcomes[number]]
+        reasons = [
+            "error" if outcome.crash is not None else outcome.stop_reason or self._stop_reason
+            for outcome in of
+        ]
+        return gravest(reasons)
+
+    def _make_report(self, counts: dict[str, Any], outcomes: list[Outcome]) -> Report:
+        streams = tuple(
+            acquisition.report(
+                counts["streams"][number],
+                outcomes[number],
+                stop_reason=self._reason(counts["error"], outcomes, number),
+            )
+            for number, acquisition in enumerate(self._acquisitions)
+        )
+        expected = () if self._path is None else (self._path,)
+        return combine(
+            streams,
+            files=tuple(map(str, counts["files"] or expected)),
             file_bytes=counts["file_bytes"] or 0,
-            duration=duration,
-            mb_per_s=stream["written_bytes"] / duration / 1e6 if duration > 0 else 0.0,
-            stop_reason=self._stop_reason,
-            reader="python" if self._functions is None else "native",
-            reader_reason=self._reader_reason,
-            reads=outcome.reads,
-            short_reads=outcome.short_reads,
-            lateness_p50=outcome.lateness[0],
-            lateness_p99=outcome.lateness[1],
-            lateness_max=outcome.lateness[2],
-            dtype=source.dtype.name,
-            dtype_reason=source.dtype_reason,
-            io=counts["io"] or "no",
-            ring_slots=stream["slots"],
-            block_samples=self._block,
-            ring_high_water=stream["high_water"],
-            ring_margin=free * self._block / source.rate,
-            driver_buffer=self._buffer.used,
-            driver_buffer_note=self._buffer.note,
-            driver_high_water=outcome.backlog_high_water,
-            driver_margin=max(self._buffer.used - outcome.backlog_high_water, 0) / source.rate,
+            io=counts["io"] or "none",
             slowest_write=counts["slowest_write_ns"] / 1e9,
-            error=None if error is None else str(error),
+            error=None if counts["error"] is None else str(counts["error"]),
+            # Where blocks went that no counter knows, nobody knows either.
+            lost_unknown=not counts["law_holds"],
         )
 
-    # -- what goes into the file --------------------------------------------------------------
+    def _log_end(self) -> None:
+        report = self._report
+        if report is not None:
+            level = logging.WARNING if report.samples_lost or self._error is not None else logging.INFO
+            logger.log(
+                level,
+                "%s ended (%s): %d samples in all, lost %d%s",
+                self,
+                report.stop_reason,
+                report.samples,
+                report.lost,
+                " and an unknown number more" if report.lost_unknown else "",
+            )
 
-    def _group(self) -> dict[str, Any]:
-        source = self._source
-        return {
-            "name": source.name,
-            "dt": 1.0 / source.rate,
-            "properties": {"rate": source.rate},
-            "channels": [
-                {
-                    "name": channel.name,
-                    "dtype": source.dtype.name,
-                    "unit": channel.unit,
-                    "scale": channel.scale,
-                    "properties": {
-                        "physical_channel": channel.physical,
-                        "minimum": channel.minimum,
-                        "maximum": channel.maximum,
-                        **({"description": channel.description} if channel.description else {}),
-                    },
-                }
-                for channel in source.channels
-            ],
-        }
+    # -- what goes into the file --------------------------------------------------------------
 
     def _description(self) -> dict[str, Property]:
         return {
@@ -558,15 +661,19 @@ class Recorder:
             "daqring.python": sys.version.split()[0],
         }
 
-    def _final_properties(self, outcome: Outcome) -> dict[str, Property]:
-        known = sum(count or 0 for _, count, _ in outcome.gaps)
+    def _final_properties(self, reason: str, outcomes: list[Outcome]) -> dict[str, Property]:
+        gaps = [count for outcome in outcomes for _, count, _ in outcome.gaps]
+        acquired = [outcome.acquired for outcome in outcomes]
+        wanted = self.wanted
         return {
-            "daqring.stop_reason": self._stop_reason,
-            "daqring.reader": "python" if self._functions is None else "native",
-            "daqring.lost": known,
-            "daqring.lost_unknown": any(count is None for _, count, _ in outcome.gaps),
-            **({} if self._wanted is None else {"daqring.requested": self._wanted}),
-            **({} if outcome.acquired is None else {"daqring.acquired": outcome.acquired}),
+            "daqring.stop_reason": reason,
+            "daqring.reader": "; ".join(
+                dict.fromkeys(acquisition.reader_kind for acquisition in self._acquisitions)
+            ),
+            "daqring.lost": sum(count or 0 for count in gaps),
+            "daqring.lost_unknown": None in gaps,
+            **({} if wanted is None else {"daqring.requested": wanted}),
+            **({} if None in acquired else {"daqring.acquired": sum(count or 0 for count in acquired)}),
         }
 
     def _check_process(self) -> None:
@@ -582,71 +689,16 @@ def _unix_ns(moment: float | np.datetime64 | datetime.datetime) -> int:
     return round(float(moment) * 1e9)
 
 
-def _positive(name: str, value: float) -> float:
+def _called(number: int, task: nidaqmx.Task) -> str:
+    """The name of a task, or its number where it does not tell."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TaskError(f"{name} must be a number, not {value!r}") from None
-    if not (math.isfinite(number) and number > 0):
-        raise TaskError(f"{name} must be a finite number above 0, not {value!r}")
-    return number
-
-
-def _wanted(seconds: float | None, samples: int | None, source: TaskSource) -> int | None:
-    if seconds is not None and samples is not None:
-        raise TaskError("give seconds or samples, not both")
-    if seconds is not None:
-        wanted = max(1, round(_positive("seconds", seconds) * source.rate))
-    elif samples is not None:
-        try:
-            wanted = operator.index(samples)
-        except TypeError:
-            raise TaskError(f"samples must be a whole number, not {samples!r}") from None
-        if wanted < 1:
-            raise TaskError(f"samples must be 1 or more, not {wanted}")
-    else:
-        return source.finite
-    if source.finite is not None and wanted > source.finite:
-        raise TaskError(
-            f"{wanted:,} samples were asked for, but the finite task acquires only {source.finite:,}; "
-            "configure more samples, or continuous acquisition"
-        )
-    return wanted
-
-
-def _block_samples(block_ms: float | None, source: TaskSource, wanted: int | None) -> int:
-    frame = len(source.channels) * source.dtype.itemsize
-    if block_ms is not None:
-        samples = _positive("block_ms", block_ms) / 1000.0 * source.rate
-    else:
-        low, high = BLOCK_SECONDS
-        samples = min(max(BLOCK_BYTES / frame, low * source.rate), high * source.rate)
-        # Whole pages go to the disk straight from the slot; anything else is copied once more.
-        page = PAGE // math.gcd(frame, PAGE)
-        if samples > 8 * page:
-            samples = samples // page * page
-    samples = max(1, round(samples))
-    if wanted is not None:
-        samples = min(samples, wanted)
-    if samples * frame > RING_BYTES[1] // RING_SLOTS[0]:
-        if block_ms is not None:
-            raise TaskError(
-                f"a block of {block_ms} ms is {samples * frame / 1e6:,.0f} MB, more than the largest of "
-                f"{RING_BYTES[1] / RING_SLOTS[0] / 1e6:,.0f} MB; choose a smaller block_ms"
-            )
-        samples = RING_BYTES[1] // RING_SLOTS[0] // frame
-    return int(samples)
-
-
-def _slot_count(block: int, source: TaskSource) -> int:
-    size = block * len(source.channels) * source.dtype.itemsize
-    rate = source.rate * len(source.channels) * source.dtype.itemsize
-    memory = min(max(rate * RING_SECONDS, RING_BYTES[0]), RING_BYTES[1])
-    return int(min(max(memory // size, RING_SLOTS[0]), RING_SLOTS[1]))
+        return f"task {task.name!r}"
+    except Exception:
+        return f"task number {number + 1}"
 
 
 def _loss_sentence(report: Report) -> str:
-    parts = "; ".join(str(gap) for gap in report.gaps) or f"{report.lost:,} samples per channel"
+    parts = "; ".join(report.gap_lines()) or f"{report.lost:,} samples per channel"
     causes = {gap.cause for gap in report.gaps}
     advice = {
         "overwrite": " Raise buffer_seconds, or keep other Python code from holding the interpreter.",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["Gap", "Report"]
+__all__ = ["Gap", "Report", "StreamReport", "combine", "gravest"]
 
 #: Causes of gaps, as the log numbers them, and what a person should know of each.
 GAP_CAUSES: dict[int, tuple[str, str]] = {
@@ -36,18 +37,118 @@ class Gap:
 
 
 @dataclasses.dataclass(frozen=True)
+class StreamReport:
+    """What was recorded of one task; see :class:`Report` for the units."""
+
+    #: Group of the log that holds the samples.
+    group: str
+    #: Channel names, in the order of the task.
+    channels: tuple[str, ...]
+    #: Sample rate per channel, in Hz, as the driver coerced it.
+    rate: float
+    #: Samples per channel that were asked for; ``None`` for an open-ended run.
+    requested: int | None
+    #: Samples per channel in the log.
+    samples_per_channel: int
+    #: Samples in the log, all channels together.
+    samples: int
+    #: Blocks (TDMS segments with samples) in the log.
+    blocks: int
+    #: Samples per channel that the driver acquired and that are not in the log, as far as counted.
+    lost: int
+    #: Whether samples are missing whose number nobody knows.
+    lost_unknown: bool
+    #: The holes, in order.
+    gaps: tuple[Gap, ...]
+    #: Samples per channel that the driver says it acquired; more than recorded where it went on
+    #: after the last sample that was asked for. ``None`` where it did not say.
+    acquired: int | None
+    #: Bytes of samples in the log.
+    bytes: int
+    #: From the start of the task to its stop.
+    duration: float
+    #: Bytes of samples per second of duration, in 10**6.
+    mb_per_s: float
+    #: Why the recording ended: finished, stopped, interrupted, overwrite, device overflow, error.
+    stop_reason: str
+    #: The reader that ran: native or python.
+    reader: str
+    #: Why it was not the native one; empty where it was.
+    reader_reason: str
+    #: Reads of the driver, and those that gave less than was asked for.
+    reads: int
+    short_reads: int
+    #: Seconds for which the samples of a read had been waiting for it: median, 99th percentile, most.
+    lateness_p50: float
+    lateness_p99: float
+    lateness_max: float
+    #: Data type in the log.
+    dtype: str
+    #: Why this data type.
+    dtype_reason: str
+    #: Slots of the ring, samples per channel of a slot, and most slots that were in use at once.
+    ring_slots: int
+    block_samples: int
+    ring_high_water: int
+    #: Seconds for which the ring could still have taken samples at the worst moment.
+    ring_margin: float
+    #: The driver's buffer and the largest backlog seen in it.
+    driver_buffer: int
+    driver_buffer_note: str
+    driver_high_water: int
+    #: Seconds for which the driver could still have waited for us at the worst moment seen.
+    driver_margin: float
+    #: The group whose task owns this one's sample clock or start trigger, where one of the recording does.
+    clock_of: str | None = None
+    #: What ended it, where that was an error.
+    error: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample that was asked for is in the log."""
+        return not self.samples_lost and (
+            self.requested is None or self.samples_per_channel == self.requested
+        )
+
+    @property
+    def samples_lost(self) -> bool:
+        """Whether samples that the device acquired in the asked range are missing."""
+        return self.lost > 0 or self.lost_unknown
+
+    def __str__(self) -> str:
+        asked = "" if self.requested is None else f" of {self.requested:,}"
+        clock = "" if self.clock_of is None else f", clocked by {self.clock_of}"
+        lost = f"{self.lost:,}" + (" and an unknown number more" if self.lost_unknown else "")
+        return (
+            f"{self.group}: {self.samples_per_channel:,} samples{asked} on each of "
+            f"{len(self.channels)} channels at {self.rate:,.12g} S/s{clock}, lost {lost}, "
+            f"{self.mb_per_s:,.1f} MB/s as {self.dtype}, "
+            f"{self.reader} reader, {self.ring_margin:.2f} s of margin in the ring and "
+            f"{self.driver_margin:.2f} s in the driver, {self.stop_reason}"
+        )
+
+
+#: Reasons for the end, the gravest first.
+STOP_REASONS = ("error", "device overflow", "overwrite", "interrupted", "stopped", "finished")
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """What was recorded, what was lost, and how much room there was. ``print`` it, or :meth:`to_dict`.
 
     Samples are per channel unless a name says otherwise; bytes are those of the samples;
     times are in seconds; MB is 10**6 bytes.
+
+    With several tasks, :attr:`streams` has one report for each, and here stand, over all of them: the
+    sums of samples, blocks, bytes, reads and losses; the largest rate, duration and lateness; ring and
+    driver of the stream that had the least margin; the gravest reason for the end.
     """
 
     #: Files written, in order.
     files: tuple[str, ...]
-    #: Group of the log that holds the samples.
+    #: Group of the log that holds the samples; several are separated by commas.
     group: str
-    #: Channel names, in the order of the task.
+    #: Channel names, in the order of the tasks.
     channels: tuple[str, ...]
     #: Sample rate per channel, in Hz, as the driver coerced it.
     rate: float
@@ -93,7 +194,7 @@ class Report:
     dtype: str
     #: Why this data type.
     dtype_reason: str
-    #: How the file was written: direct or buffered.
+    #: How the file was written: direct or buffered; none without a file.
     io: str
     #: Slots of the ring, samples per channel of a slot, and most slots that were in use at once.
     ring_slots: int
@@ -111,13 +212,14 @@ class Report:
     slowest_write: float
     #: What went wrong, where something did.
     error: str | None = None
+    #: One report for each task, in the order in which they were given.
+    streams: tuple[StreamReport, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether every sample that was asked for is in the log."""
-        return not self.samples_lost and (
-            self.requested is None or self.samples_per_channel == self.requested
-        )
+        whole = self.requested is None or self.samples_per_channel == self.requested
+        return not self.samples_lost and whole and all(stream.complete for stream in self.streams)
 
     @property
     def samples_lost(self) -> bool:
@@ -141,7 +243,8 @@ class Report:
                 f"{self.samples:,} in all, in {self.blocks:,} blocks",
             ),
             ("lost", lost),
-            *((f"gap {number}", str(gap)) for number, gap in enumerate(self.gaps, 1)),
+            *((f"gap {number}", text) for number, text in enumerate(self.gap_lines(), 1)),
+            *((f"stream {number}", str(stream)) for number, stream in enumerate(self._several(), 1)),
             (
                 "rate",
                 f"{self.rate:,.12g} S/s per channel, {self.mb_per_s:,.1f} MB/s over {self.duration:,.2f} s",
@@ -167,3 +270,86 @@ class Report:
             ("ended", self.stop_reason + (f": {self.error}" if self.error else "")),
         ]
         return "\n".join(f"{name + ':':10} {text}" for name, text in lines)
+
+    def _several(self) -> tuple[StreamReport, ...]:
+        return self.streams if len(self.streams) > 1 else ()
+
+    def gap_lines(self) -> list[str]:
+        """The holes in words; with several tasks with the group that each is in."""
+        if not self._several():
+            return [str(gap) for gap in self.gaps]
+        return [f"{stream.group}: {gap}" for stream in self.streams for gap in stream.gaps]
+
+
+def combine(
+    streams: tuple[StreamReport, ...],
+    *,
+    files: tuple[str, ...],
+    file_bytes: int,
+    io: str,
+    slowest_write: float,
+    error: str | None = None,
+    lost_unknown: bool = False,
+) -> Report:
+    """The report of a recording from those of its streams, and from what concerns all of them.
+
+    `error` and `lost_unknown` are those of the recording, where no stream tells them.
+    """
+    tight_ring = min(streams, key=lambda stream: stream.ring_margin)
+    tight_driver = min(streams, key=lambda stream: stream.driver_margin)
+    late = max(streams, key=lambda stream: stream.lateness_p99)
+    requested = [stream.requested for stream in streams if stream.requested is not None]
+    acquired = [stream.acquired for stream in streams if stream.acquired is not None]
+    duration = max(stream.duration for stream in streams)
+    size = sum(stream.bytes for stream in streams)
+    by_reason = sorted(streams, key=lambda stream: STOP_REASONS.index(stream.stop_reason))
+    return Report(
+        files=files,
+        group=", ".join(stream.group for stream in streams),
+        channels=tuple(channel for stream in streams for channel in stream.channels),
+        rate=max(stream.rate for stream in streams),
+        requested=sum(requested) if len(requested) == len(streams) else None,
+        samples_per_channel=sum(stream.samples_per_channel for stream in streams),
+        samples=sum(stream.samples for stream in streams),
+        blocks=sum(stream.blocks for stream in streams),
+        lost=sum(stream.lost for stream in streams),
+        lost_unknown=lost_unknown or any(stream.lost_unknown for stream in streams),
+        gaps=tuple(gap for stream in streams for gap in stream.gaps),
+        acquired=sum(acquired) if len(acquired) == len(streams) else None,
+        bytes=size,
+        file_bytes=file_bytes,
+        duration=duration,
+        mb_per_s=size / duration / 1e6 if duration > 0 else 0.0,
+        stop_reason=gravest([stream.stop_reason for stream in streams]),
+        reader=_joined(stream.reader for stream in streams),
+        reader_reason=_joined(stream.reader_reason for stream in streams if stream.reader_reason),
+        reads=sum(stream.reads for stream in streams),
+        short_reads=sum(stream.short_reads for stream in streams),
+        lateness_p50=late.lateness_p50,
+        lateness_p99=late.lateness_p99,
+        lateness_max=max(stream.lateness_max for stream in streams),
+        dtype=_joined(stream.dtype for stream in streams),
+        dtype_reason=_joined(stream.dtype_reason for stream in streams),
+        io=io,
+        ring_slots=tight_ring.ring_slots,
+        block_samples=tight_ring.block_samples,
+        ring_high_water=tight_ring.ring_high_water,
+        ring_margin=tight_ring.ring_margin,
+        driver_buffer=tight_driver.driver_buffer,
+        driver_buffer_note=tight_driver.driver_buffer_note,
+        driver_high_water=tight_driver.driver_high_water,
+        driver_margin=tight_driver.driver_margin,
+        slowest_write=slowest_write,
+        error=error or next((stream.error for stream in by_reason if stream.error), None),
+        streams=streams,
+    )
+
+
+def gravest(reasons: Sequence[str]) -> str:
+    """The one of some reasons for an end that says most."""
+    return min(reasons, key=STOP_REASONS.index)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Different texts, each once, separated by semicolons."""
+    return "; ".join(dict.fromkeys(texts))

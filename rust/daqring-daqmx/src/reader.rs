@@ -18,9 +18,9 @@ use crate::status::{DriverError, Meaning};
 use crate::task::{DriverTask, ReadResult};
 use crate::thread;
 
-/// Longest that one read waits in the driver, and so longest that a stop waits for a read.
+/// Longest that a read of samples that are there waits in the driver.
 const READ_TIMEOUT: f64 = 0.25;
-/// Samples that are so much overdue are asked for all the same: the driver then says why.
+/// Samples that are so much overdue are asked for all the same, without waiting: the driver then says why.
 const OVERDUE: Duration = Duration::from_secs(1);
 /// A block that is not full by then is given away.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -283,6 +283,17 @@ struct Reading<'a> {
 /// The ring was closed.
 struct Closed;
 
+/// What came of waiting for samples.
+enum Awaited {
+    /// A read will not block.
+    There,
+    /// They should have been there long ago: a trigger that has not come, an error that only a read
+    /// tells. A read that does not wait lets the driver say so.
+    Overdue,
+    /// A stop.
+    Stop,
+}
+
 /// Where samples that were just read begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
@@ -315,17 +326,22 @@ impl Reading<'_> {
     fn read_all(&mut self) -> Result<Option<DriverError>, Closed> {
         while self.end.is_none_or(|end| self.position < end) {
             let mut count = self.next_read();
-            if !self.await_samples(count) {
-                // A stop: what is there now, and no more.
-                let backlog = self.task.available().unwrap_or(0);
-                let end = self.position + backlog;
-                self.end = Some(self.end.map_or(end, |earlier| earlier.min(end)));
-                count = self.next_read();
-                if count == 0 {
-                    break;
+            let mut timeout = READ_TIMEOUT;
+            match self.await_samples(count) {
+                Awaited::There => {}
+                Awaited::Overdue => timeout = 0.0,
+                Awaited::Stop => {
+                    // What is there now, and no more.
+                    let backlog = self.task.available().unwrap_or(0);
+                    let end = self.position + backlog;
+                    self.end = Some(self.end.map_or(end, |earlier| earlier.min(end)));
+                    count = self.next_read();
+                    if count == 0 {
+                        break;
+                    }
                 }
             }
-            let result = self.read(count as usize)?;
+            let result = self.read(count as usize, timeout)?;
             if let Some(error) = result.error
                 && error.meaning() != Meaning::Timeout
             {
@@ -365,11 +381,8 @@ impl Reading<'_> {
             .map_or(room, |end| room.min(end.saturating_sub(self.position)))
     }
 
-    /// Waits until a read of `count` samples will not block; false when a stop came first.
-    ///
-    /// Where samples are long overdue (a trigger, an error that only a read tells), it is left to
-    /// the driver to say so.
-    fn await_samples(&mut self, count: u64) -> bool {
+    /// Waits until a read of `count` samples will not block, a stop comes, or they are long overdue.
+    fn await_samples(&mut self, count: u64) -> Awaited {
         let rate = self.options.rate;
         let seconds = |samples: u64| {
             Duration::try_from_secs_f64(samples as f64 / rate).unwrap_or(LONGEST_PAUSE)
@@ -379,19 +392,19 @@ impl Reading<'_> {
         let mut shortest = SHORTEST_PAUSE;
         loop {
             if *lock(&self.shared.stopping) {
-                return false;
+                return Awaited::Stop;
             }
             let Some(backlog) = self.task.available() else {
-                return true;
+                return Awaited::Overdue;
             };
             self.shared.backlog.store(backlog, Relaxed);
             self.shared.backlog_high_water.fetch_max(backlog, Relaxed);
             if backlog >= count {
                 self.lateness.note(seconds(backlog - count));
-                return true;
+                return Awaited::There;
             }
             if Instant::now() > overdue {
-                return true;
+                return Awaited::Overdue;
             }
             // Devices that deliver in lumps are not to be asked without end.
             shortest = if before == Some(backlog) {
@@ -416,10 +429,10 @@ impl Reading<'_> {
 
     /// Reads once and keeps whatever came: straight into an empty slot, or behind what is in the
     /// slot already.
-    fn read(&mut self, count: usize) -> Result<ReadResult, Closed> {
+    fn read(&mut self, count: usize, timeout: f64) -> Result<ReadResult, Closed> {
         if self.filling.is_none() {
             let mut slot = self.reserve()?;
-            let result = self.task.read(count, READ_TIMEOUT, &mut slot);
+            let result = self.task.read(count, timeout, &mut slot);
             self.count_read(count, &result);
             if result.samples > 0 {
                 self.begin(slot, result.samples as u64);
@@ -434,7 +447,7 @@ impl Reading<'_> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let result = self
             .task
-            .read(count, READ_TIMEOUT, bytes_of_mut(&mut scratch));
+            .read(count, timeout, bytes_of_mut(&mut scratch));
         self.count_read(count, &result);
         if result.samples > 0 {
             let bytes = result.samples * self.task.frame();

@@ -39,7 +39,7 @@ struct TaskArgument {
     position: u64,
     end: Option<u64>,
     stop_task: bool,
-    monotonic_ns: i64,
+    monotonic_ns: Option<i64>,
 }
 
 /// A thread that reads a task into a stream of a recording, without the interpreter. Private:
@@ -141,7 +141,9 @@ impl Reader {
                 position: task.position,
                 end: task.end,
                 stop_task: task.stop_task,
-                clock: Some(recording.clock_sink(stream, task.monotonic_ns)),
+                clock: task
+                    .monotonic_ns
+                    .map(|now| recording.clock_sink(stream, now)),
             };
             daqring_daqmx::Reader::start(driver, producer, options)
                 .map(|reader| Self(Some(reader)))

@@ -1,0 +1,351 @@
+"""One task of a recording: what is wanted of it, how it is cut into blocks, and the reader that runs."""
+
+from __future__ import annotations
+
+import math
+import operator
+import time
+from typing import TYPE_CHECKING, Any
+
+from daqring import _native
+from daqring.errors import TaskError
+from daqring.readers import NativeReader, Outcome, Plan, PythonReader, Reader, ReaderChoice, TaskGuard, choose
+from daqring.report import GAP_CAUSES, Gap, StreamReport
+from daqring.source import DriverBuffer, DtypeChoice, TaskSource
+
+if TYPE_CHECKING:
+    import nidaqmx
+
+__all__ = ["Acquisition", "positive"]
+
+#: A block is this large unless `block_ms` says otherwise, and at least / at most that long.
+BLOCK_BYTES = 4 << 20
+BLOCK_SECONDS = (0.02, 1.0)
+#: What direct I/O writes without a copy is a multiple of this.
+PAGE = 4096
+#: The ring holds this much time, within these bounds of memory and slots.
+RING_SECONDS = 2.0
+RING_BYTES = (32 << 20, 256 << 20)
+RING_SLOTS = (4, 256)
+
+
+class Acquisition:
+    """A task on its way into stream `number` of a recording.
+
+    Making one checks everything that can be checked without starting; nothing is changed by it.
+
+    Raises:
+        TaskError: The task or an argument cannot be recorded.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        task: nidaqmx.Task,
+        *,
+        seconds: float | None,
+        samples: int | None,
+        block_ms: float | None,
+        dtype: DtypeChoice,
+        buffer_seconds: float,
+        reader: ReaderChoice,
+    ) -> None:
+        self.number = number
+        self.source = source = TaskSource(task, dtype)
+        self.wanted = _wanted(seconds, samples, source)
+        self.block = _block_samples(block_ms, source, self.wanted)
+        self.slots = _slot_count(self.block, source)
+        self._buffer_seconds = positive("buffer_seconds", buffer_seconds)
+        self._functions, self.reader_reason = choose(reader, source)
+        #: The group whose task owns this one's clock or trigger, and the terminal it comes over.
+        self.clock_of: str | None = None
+        self.clock_via: str | None = None
+        #: Whether another task of the recording depends on this one.
+        self.leads = False
+        self.buffer = DriverBuffer(0, 0, "")
+        self.reader: Reader | None = None
+        self.outcome: Outcome | None = None
+        self.started_at = 0.0
+        self._first = 0
+        self._start_time = 0
+        self._started = False
+        self._guard: TaskGuard | None = None
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Of the task and its group."""
+        return self.source.name
+
+    @property
+    def frame(self) -> int:
+        """Bytes of one sample of all channels."""
+        return len(self.source.channels) * self.source.dtype.itemsize
+
+    @property
+    def bytes_per_second(self) -> float:
+        """What the task brings."""
+        return self.source.rate * self.frame
+
+    @property
+    def reader_kind(self) -> str:
+        """Native or python."""
+        return "python" if self._functions is None else "native"
+
+    def stream(self, workers: int) -> dict[str, Any]:
+        """The stream as the native module makes it."""
+        return {
+            "group": self._group(),
+            "slot_bytes": self.block * self.frame,
+            "slots": self.slots,
+            "workers": workers,
+        }
+
+    def _group(self) -> dict[str, Any]:
+        source = self.source
+        related = {} if self.clock_of is None else {"clock_of": self.clock_of, "clock_via": self.clock_via}
+        return {
+            "name": source.name,
+            "dt": 1.0 / source.rate,
+            "properties": {"rate": source.rate, **related},
+            "channels": [
+                {
+                    "name": channel.name,
+                    "dtype": source.dtype.name,
+                    "unit": channel.unit,
+                    "scale": channel.scale,
+                    "properties": {
+                        "physical_channel": channel.physical,
+                        "minimum": channel.minimum,
+                        "maximum": channel.maximum,
+                        **({"description": channel.description} if channel.description else {}),
+                    },
+                }
+                for channel in source.channels
+            ],
+        }
+
+    # -- running ------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Raises the driver's buffer where that is due."""
+        self.buffer = self.source.prepare_buffer(self._buffer_seconds)
+
+    def start(self) -> None:
+        """Starts the task, unless it runs."""
+        self._started = True
+        self.started_at = time.monotonic()
+        self._first, self._start_time = self.source.start()
+        if self.source.finite is not None and self.wanted is not None:
+            # Of a finite task that runs already, some may have been read before.
+            self.wanted = min(self.wanted, self.source.finite - self._first)
+
+    def read(self, native: _native.Recording, owner: Acquisition, *, logged: bool) -> None:
+        """Begins to read; sample 0 came when the task that owns the clock was started."""
+        source = self.source
+        began = self if source.already_running else owner
+        native.set_start_time(self.number, began._start_time)
+        most = self.block
+        if source.finite is None:
+            # More than a small buffer holds is never there at once.
+            most = min(most, max(1, self.buffer.used // 2))
+        plan = Plan(
+            stream=self.number,
+            first=self._first,
+            wanted=self.wanted,
+            block=self.block,
+            most=most,
+            # Who owns the clock of others goes on until they have what they need.
+            stop_task=not (source.already_running or self.leads),
+            clock_notes=logged,
+        )
+        if self._functions is None:
+            self.reader = PythonReader(native, source, plan)
+        else:
+            self.reader = NativeReader(native, source, plan, self._functions)
+        self._guard = TaskGuard(source.task, self.reader)
+
+    def ended(self) -> bool:
+        """Whether the reading is over."""
+        return self.reader is not None and self.reader.wait(0)
+
+    def wait(self, timeout: float | None) -> None:
+        """Waits for the end of the reading, and ends a read that does not come back within `timeout`."""
+        if self.reader is not None and not self.reader.wait(timeout):
+            self.reader.abandon()
+            self.source.interrupt()
+            self.reader.wait()
+
+    def finish(self) -> Outcome:
+        """Leaves the task as it was found, after the end of the reading."""
+        if self.reader is None:
+            raise RuntimeError("the task is not being read")
+        self.free()
+        self.source.restore()
+        self.outcome = self.reader.outcome()
+        return self.outcome
+
+    def free(self) -> None:
+        """Lets others stop and close the task, and stops it where that was left to us."""
+        if self._guard is not None:
+            self._guard.lift()
+        if self.leads:
+            self.source.stop()
+
+    def undo(self) -> None:
+        """Takes a start back: whatever was begun is stopped and put back as it was."""
+        if self.reader is not None:
+            self.reader.abandon()
+            self.reader.wait()
+        if self._guard is not None:
+            self._guard.lift()
+        if self._started:
+            self.source.stop()
+        self.source.restore()
+
+    # -- looking at it ------------------------------------------------------------------------
+
+    def stats(self, counts: dict[str, Any], elapsed: float) -> dict[str, Any]:
+        """The stream now, see `Recorder.stats`; `counts` are those of the native module."""
+        reader = self.reader
+        if reader is None:
+            raise RuntimeError("the task is not being read")
+        source, buffer = self.source, max(self.buffer.used, 1)
+        slots = counts["slots"]
+        waiting = counts["committed"] - sum(counts[way] for way in ("written", "gated", "dropped", "failed"))
+        backlog = reader.backlog
+        gaps = reader.gaps
+        wanted = self.bytes_per_second / 1e6
+        return {
+            "name": source.name,
+            "channels": len(source.channels),
+            "rate": source.rate,
+            "dtype": source.dtype.name,
+            "reader": self.reader_kind,
+            "running": not reader.wait(0),
+            "wanted": self.wanted,
+            "samples": counts["written_samples"],
+            "bytes": counts["written_bytes"],
+            "wanted_mb_per_s": wanted,
+            "actual_mb_per_s": counts["written_bytes"] / elapsed / 1e6 if elapsed > 0 else 0.0,
+            "lost": sum(count or 0 for _, count, _ in gaps)
+            + counts["dropped_samples"]
+            + counts["failed_samples"],
+            "lost_unknown": any(count is None for _, count, _ in gaps),
+            "gaps": len(gaps),
+            "ring_fill": waiting / slots,
+            "ring_high_water": counts["high_water"] / slots,
+            "ring_margin_s": max(slots - waiting, 0) * self.block / source.rate,
+            "driver_fill": backlog / buffer,
+            "driver_high_water": reader.backlog_high_water / buffer,
+            "driver_margin_s": max(self.buffer.used - backlog, 0) / source.rate,
+        }
+
+    def report(self, counts: dict[str, Any], outcome: Outcome, *, stop_reason: str) -> StreamReport:
+        """What was recorded of the task; `counts` are those of the native module at rest."""
+        source = self.source
+        gaps = tuple(Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in outcome.gaps)
+        duration = outcome.ended_at - self.started_at
+        free = counts["slots"] - counts["high_water"]
+        error = outcome.crash or outcome.failure
+        return StreamReport(
+            group=source.name,
+            channels=tuple(channel.name for channel in source.channels),
+            rate=source.rate,
+            requested=self.wanted,
+            samples_per_channel=counts["written_samples"],
+            samples=counts["written_samples"] * len(source.channels),
+            blocks=counts["written"],
+            lost=sum(gap.count or 0 for gap in gaps) + counts["failed_samples"] + counts["dropped_samples"],
+            lost_unknown=any(gap.count is None for gap in gaps),
+            gaps=gaps,
+            acquired=outcome.acquired,
+            bytes=counts["written_bytes"],
+            duration=duration,
+            mb_per_s=counts["written_bytes"] / duration / 1e6 if duration > 0 else 0.0,
+            stop_reason=stop_reason,
+            reader=self.reader_kind,
+            reader_reason=self.reader_reason,
+            reads=outcome.reads,
+            short_reads=outcome.short_reads,
+            lateness_p50=outcome.lateness[0],
+            lateness_p99=outcome.lateness[1],
+            lateness_max=outcome.lateness[2],
+            dtype=source.dtype.name,
+            dtype_reason=source.dtype_reason,
+            ring_slots=counts["slots"],
+            block_samples=self.block,
+            ring_high_water=counts["high_water"],
+            ring_margin=free * self.block / source.rate,
+            driver_buffer=self.buffer.used,
+            driver_buffer_note=self.buffer.note,
+            driver_high_water=outcome.backlog_high_water,
+            driver_margin=max(self.buffer.used - outcome.backlog_high_water, 0) / source.rate,
+            clock_of=self.clock_of,
+            error=None if error is None else str(error),
+        )
+
+
+def positive(name: str, value: float) -> float:
+    """A finite number above 0, or a TaskError that says so."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TaskError(f"{name} must be a number, not {value!r}") from None
+    if not (math.isfinite(number) and number > 0):
+        raise TaskError(f"{name} must be a finite number above 0, not {value!r}")
+    return number
+
+
+def _wanted(seconds: float | None, samples: int | None, source: TaskSource) -> int | None:
+    if seconds is not None and samples is not None:
+        raise TaskError("give seconds or samples, not both")
+    if seconds is not None:
+        wanted = max(1, round(positive("seconds", seconds) * source.rate))
+    elif samples is not None:
+        try:
+            wanted = operator.index(samples)
+        except TypeError:
+            raise TaskError(f"samples must be a whole number, not {samples!r}") from None
+        if wanted < 1:
+            raise TaskError(f"samples must be 1 or more, not {wanted}")
+    else:
+        return source.finite
+    if source.finite is not None and wanted > source.finite:
+        raise TaskError(
+            f"{wanted:,} samples were asked for, but the finite task acquires only {source.finite:,}; "
+            "configure more samples, or continuous acquisition"
+        )
+    return wanted
+
+
+def _block_samples(block_ms: float | None, source: TaskSource, wanted: int | None) -> int:
+    frame = len(source.channels) * source.dtype.itemsize
+    if block_ms is not None:
+        samples = positive("block_ms", block_ms) / 1000.0 * source.rate
+    else:
+        low, high = BLOCK_SECONDS
+        samples = min(max(BLOCK_BYTES / frame, low * source.rate), high * source.rate)
+        # Whole pages go to the disk straight from the slot; anything else is copied once more.
+        page = PAGE // math.gcd(frame, PAGE)
+        if samples > 8 * page:
+            samples = samples // page * page
+    samples = max(1, round(samples))
+    if wanted is not None:
+        samples = min(samples, wanted)
+    if samples * frame > RING_BYTES[1] // RING_SLOTS[0]:
+        if block_ms is not None:
+            raise TaskError(
+                f"a block of {block_ms} ms is {samples * frame / 1e6:,.0f} MB, more than the largest of "
+                f"{RING_BYTES[1] / RING_SLOTS[0] / 1e6:,.0f} MB; choose a smaller block_ms"
+            )
+        samples = RING_BYTES[1] // RING_SLOTS[0] // frame
+    return int(samples)
+
+
+def _slot_count(block: int, source: TaskSource) -> int:
+    size = block * len(source.channels) * source.dtype.itemsize
+    rate = source.rate * len(source.channels) * source.dtype.itemsize
+    memory = min(max(rate * RING_SECONDS, RING_BYTES[0]), RING_BYTES[1])
+    return int(min(max(memory // size, RING_SLOTS[0]), RING_SLOTS[1]))
