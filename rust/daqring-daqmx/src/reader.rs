@@ -445,9 +445,7 @@ impl Reading<'_> {
             self.scratch.resize(words, 0);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
-        let result = self
-            .task
-            .read(count, timeout, bytes_of_mut(&mut scratch));
+        let result = self.task.read(count, timeout, bytes_of_mut(&mut scratch));
         self.count_read(count, &result);
         if result.samples > 0 {
             let bytes = result.samples * self.task.frame();
