@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import daqring
+import daqring.sim
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "python" / "docs" / "examples"
@@ -23,10 +26,16 @@ def test_ours_gives_the_same(name):
     assert load(name).main(500) == load(f"{name}_daqring").main(500)
 
 
-@pytest.mark.parametrize("name", [f"{name}{ours}" for name in RECIPES for ours in ("", "_daqring")])
-def test_runs_as_a_program(name):
+@pytest.mark.parametrize(
+    "name", [f"{name}{ours}" for name in [*RECIPES, "recipe_ni"] for ours in ("", "_daqring")]
+)
+def test_runs_as_a_program(name, tmp_path):
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py")], capture_output=True, text=True, timeout=60
+        [sys.executable, str(EXAMPLES / f"{name}.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
@@ -36,3 +45,14 @@ def test_the_queue_recipes_write_the_same_bytes(tmp_path):
     for name in ("recipe_queue", "recipe_queue_daqring"):
         load(name).main(100, tmp_path / name)
     assert (tmp_path / "recipe_queue").read_bytes() == (tmp_path / "recipe_queue_daqring").read_bytes()
+
+
+def test_the_recordings_have_the_same_samples(tmp_path):
+    with daqring.sim.installed(clock="unthrottled"):
+        text = np.loadtxt(load("recipe_ni").main(tmp_path / "log.txt", 0.05))
+        report = load("recipe_ni_daqring").main(tmp_path / "log.tdms", len(text) / 10_000)
+    assert report.samples_per_channel == len(text) > 0
+    assert report.lost == 0
+    log = daqring.open(tmp_path / "log.tdms")
+    names = [f"Dev1/ai{number}" for number in range(4)]
+    np.testing.assert_allclose(np.stack([log[name][:] for name in names], axis=1), text, atol=1e-6)
