@@ -120,6 +120,7 @@ impl Gather {
             lost_before: if begins { self.stamp.lost_before } else { 0 },
             gap: if begins { self.stamp.gap } else { 0 },
             host_time_ns: self.stamp.host_time_ns,
+            record: None,
         };
         Some((stamp, piece.to_vec(&self.sizes)))
     }

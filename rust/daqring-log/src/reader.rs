@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 use crate::error::LogError;
 use crate::layout::{
     ClockPair, DataType, Gap, GapCause, LOST_UNKNOWN, PlacedRecord, Properties, PropertyValue,
-    Record, Scale, StreamGap, property,
+    Scale, StreamGap, property,
 };
 use crate::scale;
 use crate::segment::{
-    HOUSEKEEPING, IndexEntry, MetadataReader, RunId, Stamp, key, split_path, toc,
+    BlockStamp, HOUSEKEEPING, IndexEntry, MetadataReader, RunId, Stamp, key, split_path, toc,
 };
 use crate::source::{FileSource, Source};
 use crate::stamped::Stamped;
@@ -216,6 +216,7 @@ pub struct LogFile {
     /// Per channel, made when first needed.
     pieces: Vec<OnceLock<Vec<Piece>>>,
     gaps: Vec<StreamGap>,
+    records: Vec<PlacedRecord>,
     tail: Tail,
     run: Option<RunId>,
     length: u64,
@@ -234,6 +235,9 @@ impl std::fmt::Debug for LogFile {
 
 /// Bytes of scratch memory that a read uses at most, besides the caller's buffer.
 const SCRATCH: usize = 1 << 20;
+/// How far back torn segments are looked for at the end of a recording that was not finished.
+const TORN_SEGMENTS: usize = 256;
+const TORN_BYTES: u64 = 1 << 30;
 
 impl LogFile {
     /// Opens a TDMS file, also one that is being recorded: what is not whole yet is not there yet.
@@ -274,10 +278,59 @@ impl LogFile {
         let length = source
             .length()
             .map_err(|error| LogError::format(0, format!("the length is not known: {error}")))?;
+        let (mut file, starts) = LogFile::index(&source, &tails, length)?;
+        if let Some(torn) = file.torn_end(&starts)? {
+            file = LogFile::index(&source, &tails, torn)?.0;
+            file.length = length;
+            file.tail = Tail::Damaged {
+                offset: torn,
+                what: "the recording was cut off here: the checksum of what follows is wrong"
+                    .to_owned(),
+            };
+        }
+        Ok(file)
+    }
+
+    /// Where the torn segments at the end begin that a crash of the machine may leave.
+    ///
+    /// Of a recording that was not finished, the last segments are read and compared with their checksums until one is
+    /// sound, within bounds; usually that is the very last.
+    fn torn_end(&self, starts: &[u64]) -> Result<Option<u64>, LogError> {
+        let complete = property(&self.properties, key::COMPLETE);
+        if self.run.is_none() || complete == Some(&PropertyValue::Bool(true)) {
+            return Ok(None);
+        }
+        let source = &*self.sources[0];
+        let mut walker = Walker::new(source, self.length);
+        let mut scratch = Vec::new();
+        let mut torn = None;
+        for start in starts.iter().rev().take(TORN_SEGMENTS) {
+            walker.seek(*start);
+            let Ok(Step::Segment(walked)) = walker.next() else {
+                break;
+            };
+            let stamped = Stamped::parse(&walked)?;
+            let sound = stamped.header_sound
+                && Some(stamped.data_crc(source, &mut scratch)?) == stamped.stamp.data_crc;
+            if sound || self.length - start > TORN_BYTES {
+                break;
+            }
+            torn = Some(*start);
+        }
+        Ok(torn)
+    }
+
+    /// Takes in the segments before `length` and then what the tails have.
+    fn index(
+        source: &Arc<dyn Source>,
+        tails: &[Arc<dyn Source>],
+        length: u64,
+    ) -> Result<(LogFile, Vec<u64>), LogError> {
         let mut index = Index::default();
-        let mut walker = Walker::new(&*source, length);
+        let mut walker = Walker::new(&**source, length);
         let mut tail = Tail::Whole;
-        let covers = tail_covers(&tails);
+        let mut starts = Vec::new();
+        let covers = tail_covers(tails);
         let mut scratch = Vec::new();
         loop {
             let offset = walker.position();
@@ -288,13 +341,13 @@ impl LogFile {
                     if covers.is_empty() {
                         index.add(&walked)
                     } else {
-                        index.add_unless_torn(&walked, &covers, &*source, &mut scratch)
+                        index.add_unless_torn(&walked, &covers, &**source, &mut scratch)
                     }
                 }
                 Err(error) => Err(error),
             };
             match whole {
-                Ok(true) => {}
+                Ok(true) => starts.push(offset),
                 Ok(false) => {
                     tail = Tail::Unfinished { offset };
                     break;
@@ -306,14 +359,14 @@ impl LogFile {
                 Err(error) => return Err(error),
             }
         }
-        let mut sources = vec![source];
+        let mut sources = vec![Arc::clone(source)];
         for tail in tails {
             index.source = sources.len() as u32;
             // Whatever is wrong with a tail, its sound part counts.
-            let _ = index.add_tail(&*tail);
-            sources.push(tail);
+            let _ = index.add_tail(&**tail);
+            sources.push(Arc::clone(tail));
         }
-        Ok(index.finish(sources, length, tail))
+        Ok((index.finish(sources, length, tail), starts))
     }
 
     /// Properties of the file.
@@ -365,32 +418,12 @@ impl LogFile {
             .collect())
     }
 
-    /// The records of triggers, in the order of the file.
+    /// The records of triggers, in the order of the file, from the stamps of their segments.
     ///
     /// # Errors
-    /// [`LogError::Format`] for a damaged table.
+    /// None at present.
     pub fn records(&self) -> Result<Vec<PlacedRecord>, LogError> {
-        let stream = self.column("record.stream")?;
-        let first_value = self.column("record.first_value")?;
-        let samples = self.column("record.samples")?;
-        let first_sample = self.column("record.first_sample")?;
-        let number = self.column("record.number")?;
-        let pretrigger = self.column("record.pretrigger")?;
-        let start = self.column("record.start_time_ns")?;
-        let row = |at: usize| {
-            Some(PlacedRecord {
-                stream: *stream.get(at)? as u32,
-                first_value: *first_value.get(at)?,
-                samples: *samples.get(at)?,
-                first_sample: *first_sample.get(at)?,
-                record: Record {
-                    number: *number.get(at)?,
-                    start_time_ns: *start.get(at)? as i64,
-                    pretrigger: *pretrigger.get(at)?,
-                },
-            })
-        };
-        Ok((0..stream.len()).map_while(row).collect())
+        Ok(self.records.clone())
     }
 
     /// Readings of the clocks that belong together, each with the index of its stream.
@@ -842,7 +875,10 @@ struct Index {
     current_layout: Option<u32>,
     segments: Vec<Segment>,
     gaps: Vec<StreamGap>,
+    records: Vec<PlacedRecord>,
     next_sample: HashMap<String, u64>,
+    /// Values that the channels of each stream have by now.
+    values: HashMap<String, u64>,
     /// Streams of the groups in the tails.
     stream_of: HashMap<String, String>,
     run: Option<RunId>,
@@ -891,10 +927,15 @@ impl Index {
             .length()
             .map_err(|error| LogError::format(0, format!("the length is not known: {error}")))?;
         let mut walker = Walker::new(tail, length);
+        let mut scratch = Vec::new();
         while let Step::Segment(walked) = walker.next()? {
             let stamped = Stamped::parse(&walked)?;
             let same_run = self.run.is_none() || stamped.stamp.run == self.run;
-            if !stamped.header_sound || !same_run || stamped.unfinished {
+            if !stamped.header_sound
+                || !same_run
+                || stamped.unfinished
+                || stamped.data_crc(tail, &mut scratch).ok() != stamped.stamp.data_crc
+            {
                 break;
             }
             for (group, stream) in &stamped.streams {
@@ -1250,8 +1291,46 @@ impl Index {
                 },
             });
         }
+        self.note_record(&stream, &block);
         self.next_sample
             .insert(stream, block.first_sample.saturating_add(block.samples));
+    }
+
+    fn note_record(&mut self, stream: &str, block: &BlockStamp) {
+        let values = match self.values.get_mut(stream) {
+            Some(values) => values,
+            None => self.values.entry(stream.to_owned()).or_default(),
+        };
+        let first_value = *values;
+        *values = first_value.saturating_add(block.samples);
+        let Some(record) = block.record else {
+            return;
+        };
+        // Streams are numbered in the order in which their groups first appear.
+        let mut known: Vec<&str> = Vec::new();
+        for (group, _) in self.groups.iter().filter(|(name, _)| name != HOUSEKEEPING) {
+            let name = self.stream_of.get(group).unwrap_or(group);
+            if !known.contains(&name.as_str()) {
+                known.push(name);
+            }
+        }
+        let number = known.iter().position(|name| *name == stream).unwrap_or(0) as u32;
+        match self.records.last_mut() {
+            Some(last)
+                if last.stream == number
+                    && last.record == record
+                    && last.first_sample.saturating_add(last.samples) == block.first_sample =>
+            {
+                last.samples = last.samples.saturating_add(block.samples);
+            }
+            _ => self.records.push(PlacedRecord {
+                stream: number,
+                first_value,
+                samples: block.samples,
+                first_sample: block.first_sample,
+                record,
+            }),
+        }
     }
 
     fn finish(self, sources: Vec<Arc<dyn Source>>, length: u64, tail: Tail) -> LogFile {
@@ -1319,6 +1398,7 @@ impl Index {
                 .take(channel_count)
                 .collect(),
             gaps: self.gaps,
+            records: self.records,
             tail,
             run: self.run,
             length,

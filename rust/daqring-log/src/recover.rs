@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::error::LogError;
 use crate::layout::{
-    ClockPair, Gap, GapCause, LOST_UNKNOWN, Properties, PropertyValue, Record, Timestamp, property,
+    ClockPair, Gap, GapCause, LOST_UNKNOWN, Properties, PropertyValue, Timestamp, property,
 };
 use crate::rotate::with_suffix;
 use crate::segment::{
@@ -228,7 +228,6 @@ struct Scan {
     finished: bool,
     events: Vec<EventRow>,
     clocks: Vec<ClockRow>,
-    records: Vec<RecordRow>,
     gaps_at_end: Vec<GapRow>,
     /// Samples of the sound segments by stream: first, and the one after the last.
     kept: HashMap<String, BTreeMap<u64, u64>>,
@@ -548,25 +547,6 @@ impl Scan {
                 pair,
             }));
         }
-        for row in 0.. {
-            let Some(stream) = number("record.stream", row) else {
-                break;
-            };
-            let record = || {
-                Some(RecordRow {
-                    stream: stream as u32,
-                    first_value: 0,
-                    first_sample: number("record.first_sample", row)?,
-                    samples: number("record.samples", row)?,
-                    record: Record {
-                        number: number("record.number", row)?,
-                        start_time_ns: number("record.start_time_ns", row)? as i64,
-                        pretrigger: number("record.pretrigger", row)?,
-                    },
-                })
-            };
-            self.records.extend(record());
-        }
         if let Some((count, text)) = columns.get("event.text")
             && let Some((ends, characters)) = text.split_at_checked(count * 4)
         {
@@ -615,8 +595,6 @@ struct Copy<'p> {
     kept: u64,
     places: BTreeMap<String, Place>,
     tables: Tables,
-    /// First value of each kept segment in its group: by stream and first sample.
-    values: HashMap<(String, u64), u64>,
 }
 
 impl<'p> Copy<'p> {
@@ -630,7 +608,6 @@ impl<'p> Copy<'p> {
             kept: 0,
             places: BTreeMap::new(),
             tables: Tables::default(),
-            values: HashMap::new(),
         }
     }
 
@@ -671,7 +648,7 @@ impl<'p> Copy<'p> {
             true => stamp.first_sample.saturating_sub(stamp.lost_before),
             false => stamp.first_sample,
         };
-        let gated = GapCause::from_u32(stamp.gap) == GapCause::Gated;
+        let gated = stamp.record.is_some() || GapCause::from_u32(stamp.gap) == GapCause::Gated;
         let expected = place.next;
         let missing = match expected {
             Some(next) if known && !gated => begins.saturating_sub(next),
@@ -721,8 +698,15 @@ impl<'p> Copy<'p> {
         }
         place.next = Some(stamp.first_sample.saturating_add(stamp.samples));
         place.missing = place.missing.saturating_add(missing);
-        self.values
-            .insert((stream.clone(), stamp.first_sample), place.samples);
+        if let Some(record) = stamp.record {
+            self.tables.add_record(RecordRow {
+                stream: index,
+                first_value: place.samples,
+                first_sample: stamp.first_sample,
+                samples: stamp.samples,
+                record,
+            });
+        }
         place.samples = place.samples.saturating_add(stamp.samples);
         place.part_samples = place.part_samples.saturating_add(stamp.samples);
         if sound.source > 0 {
@@ -906,22 +890,6 @@ impl<'p> Copy<'p> {
                 at_end: true,
             };
             self.tables.gaps.extend(scan.gaps_at_end.iter().map(row));
-            for row in &scan.records {
-                let stream = scan
-                    .streams
-                    .get(row.stream as usize)
-                    .cloned()
-                    .unwrap_or_default();
-                if let Some(first_value) = self.values.get(&(stream, row.first_sample)) {
-                    self.tables.records.push(RecordRow {
-                        stream: row.stream,
-                        first_value: *first_value,
-                        first_sample: row.first_sample,
-                        samples: row.samples,
-                        record: row.record,
-                    });
-                }
-            }
         }
         if !scan.finished {
             // Nobody knows what the recording would have brought after its last sound segment.
@@ -1043,6 +1011,15 @@ fn in_place(
         place.samples = place.samples.saturating_add(sound.block.samples);
         place.part_samples = place.part_samples.saturating_add(sound.block.samples);
         copy.kept += 1;
+        if let Some(record) = sound.block.record.filter(|_| at >= scan.in_tables) {
+            copy.tables.add_record(RecordRow {
+                stream: index,
+                first_value: place.samples - sound.block.samples,
+                first_sample: sound.block.first_sample,
+                samples: sound.block.samples,
+                record,
+            });
+        }
         if at >= scan.in_tables {
             copy.tables.blocks.push(BlockRow {
                 stream: index,

@@ -1,7 +1,7 @@
 //! The bytes of a segment: encoding and decoding, without I/O.
 
 use crate::error::LogError;
-use crate::layout::{DataType, PropertyValue, Scale, Timestamp};
+use crate::layout::{DataType, PropertyValue, Record, Scale, Timestamp};
 
 /// Length of a lead-in.
 pub(crate) const LEAD_IN: usize = 28;
@@ -45,6 +45,9 @@ pub(crate) mod key {
     pub(crate) const LOST_BEFORE: &str = "daqring.lost_before";
     pub(crate) const GAP: &str = "daqring.gap";
     pub(crate) const HOST_TIME: &str = "daqring.host_time";
+    pub(crate) const RECORD: &str = "daqring.record";
+    pub(crate) const RECORD_START: &str = "daqring.record_start";
+    pub(crate) const PRETRIGGER: &str = "daqring.pretrigger";
     pub(crate) const DATA_CRC: &str = "daqring.crc32c";
     pub(crate) const HEADER_CRC: &str = "daqring.header_crc32c";
     pub(crate) const PAD: &str = "daqring.pad";
@@ -98,6 +101,8 @@ pub(crate) struct BlockStamp {
     pub(crate) lost_before: u64,
     pub(crate) gap: u32,
     pub(crate) host_time_ns: i64,
+    /// The trigger whose samples these are.
+    pub(crate) record: Option<Record>,
 }
 
 /// Path of a group, or of a channel in it, as TDMS writes it.
@@ -260,7 +265,9 @@ impl HeaderBuilder {
     /// The header and `raw_len` bytes of raw data are together a multiple of `align`.
     pub(crate) fn finish(mut self, seal: &Seal<'_>, raw_len: u64, align: usize) -> Vec<u8> {
         let block = seal.block;
-        let stamped = 5 + if block.is_some() { 7 } else { 0 };
+        let record = block.and_then(|block| block.record);
+        let stamped =
+            5 + if block.is_some() { 7 } else { 0 } + if record.is_some() { 3 } else { 0 };
         self.object(&path(HOUSEKEEPING, None), RawIndex::None, stamped);
         self.property(key::RUN, &PropertyValue::String(seal.run.to_string()));
         self.property(key::SEGMENT, &PropertyValue::U64(seal.segment));
@@ -275,6 +282,14 @@ impl HeaderBuilder {
                 key::HOST_TIME,
                 &PropertyValue::timestamp_ns(block.host_time_ns),
             );
+        }
+        if let Some(record) = record {
+            self.property(key::RECORD, &PropertyValue::U64(record.number));
+            self.property(
+                key::RECORD_START,
+                &PropertyValue::timestamp_ns(record.start_time_ns),
+            );
+            self.property(key::PRETRIGGER, &PropertyValue::U64(record.pretrigger));
         }
         self.property(key::DATA_CRC, &PropertyValue::U32(seal.data_crc));
         self.property(key::HEADER_CRC, &PropertyValue::U32(0));
@@ -654,6 +669,9 @@ pub(crate) struct Stamp {
     pub(crate) lost_before: Option<u64>,
     pub(crate) gap: Option<u32>,
     pub(crate) host_time_ns: Option<i64>,
+    pub(crate) record: Option<u64>,
+    pub(crate) record_start_ns: Option<i64>,
+    pub(crate) pretrigger: Option<u64>,
     pub(crate) data_crc: Option<u32>,
     /// The header's CRC and where its bytes lie in the metadata.
     pub(crate) header_crc: Option<(u32, usize)>,
@@ -664,6 +682,10 @@ impl Stamp {
     /// Takes the property if it is one of the stamp's own; says whether it was.
     pub(crate) fn accept(&mut self, property: &RawProperty<'_>) -> bool {
         let number = || property.u64_le();
+        let time = || match property.decode(false) {
+            Some(PropertyValue::Timestamp(time)) => Some(time.unix_ns()),
+            _ => None,
+        };
         let small = || number().and_then(|v| u32::try_from(v).ok());
         match property.name {
             key::RUN => {
@@ -678,12 +700,10 @@ impl Stamp {
             key::SAMPLES => self.samples = number(),
             key::LOST_BEFORE => self.lost_before = number(),
             key::GAP => self.gap = small(),
-            key::HOST_TIME => {
-                self.host_time_ns = match property.decode(false) {
-                    Some(PropertyValue::Timestamp(time)) => Some(time.unix_ns()),
-                    _ => None,
-                };
-            }
+            key::HOST_TIME => self.host_time_ns = time(),
+            key::RECORD => self.record = number(),
+            key::RECORD_START => self.record_start_ns = time(),
+            key::PRETRIGGER => self.pretrigger = number(),
             key::DATA_CRC => self.data_crc = small(),
             key::HEADER_CRC => self.header_crc = small().map(|crc| (crc, property.at)),
             key::COMPLETE => {
@@ -699,6 +719,14 @@ impl Stamp {
         true
     }
 
+    fn record(&self) -> Option<Record> {
+        Some(Record {
+            number: self.record?,
+            start_time_ns: self.record_start_ns?,
+            pretrigger: self.pretrigger?,
+        })
+    }
+
     /// The block's stamp, where all of it is there.
     pub(crate) fn block(&self) -> Option<BlockStamp> {
         Some(BlockStamp {
@@ -709,6 +737,7 @@ impl Stamp {
             lost_before: self.lost_before?,
             gap: self.gap?,
             host_time_ns: self.host_time_ns?,
+            record: self.record(),
         })
     }
 }

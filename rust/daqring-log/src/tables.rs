@@ -120,6 +120,21 @@ impl Tables {
         rows >= ROWS
     }
 
+    /// Adds what one segment has of a record; the segments of a long record become one row, as far as they follow one
+    /// another here.
+    pub(crate) fn add_record(&mut self, row: RecordRow) {
+        match self.records.last_mut() {
+            Some(last)
+                if last.stream == row.stream
+                    && last.record == row.record
+                    && last.first_sample + last.samples == row.first_sample =>
+            {
+                last.samples += row.samples;
+            }
+            _ => self.records.push(row),
+        }
+    }
+
     /// Announces the tables' channels in the header, empties the tables, and gives the channels' bytes.
     pub(crate) fn take(&mut self, header: &mut HeaderBuilder) -> Vec<u8> {
         let tables = std::mem::take(self);

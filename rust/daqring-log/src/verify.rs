@@ -490,7 +490,7 @@ impl Check<'_, '_> {
             true => block.first_sample.saturating_sub(block.lost_before),
             false => expected.sample.min(block.first_sample),
         };
-        let gated = GapCause::from_u32(block.gap) == GapCause::Gated;
+        let gated = block.record.is_some() || GapCause::from_u32(block.gap) == GapCause::Gated;
         if expected.begun && begins > expected.sample && !gated {
             let missing = begins - expected.sample;
             self.report.problem(

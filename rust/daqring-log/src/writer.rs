@@ -25,6 +25,9 @@ use crate::tail::TailFile;
 /// Version of what FORMAT.md describes.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
+/// Notes are brought into the file at most this often.
+const NOTES_EVERY: Duration = Duration::from_secs(1);
+
 /// When what was written is brought to the medium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -203,6 +206,7 @@ pub struct LogWriter {
     synced_elsewhere: bool,
     last_sync: (Instant, u64),
     last_flush_ns: Option<i64>,
+    last_notes: Option<Instant>,
     /// When the disk's free space was last asked for: at which byte, when, and what it was.
     last_space: Option<(u64, Instant, u64)>,
 }
@@ -289,6 +293,7 @@ impl LogWriter {
             synced_elsewhere: false,
             last_sync: (Instant::now(), 0),
             last_flush_ns: None,
+            last_notes: None,
             last_space: None,
         })
     }
@@ -402,6 +407,7 @@ impl LogWriter {
             lost_before: block.lost_before,
             gap: block.gap,
             host_time_ns: block.host_time_ns,
+            record: None,
         };
         let stream = &mut self.streams[at];
         stream.next_seq = Some(block.seq.wrapping_add(1));
@@ -441,35 +447,50 @@ impl LogWriter {
             stamp.gap = 0;
             from += count;
         }
+        self.write_waiting_notes()?;
         self.flush_if_due(block.host_time_ns)?;
         self.sync_if_due()
     }
 
-    /// Writes the samples of one trigger into a group of records: no gap is made of what lies between them.
+    /// Writes samples of one trigger into a group of records: no gap is made of what lies between them.
     ///
-    /// The block's `lost_before` must be 0; its samples go out as a segment of their own.
+    /// They go out as a segment of their own. A long record comes in several blocks that follow one another, all with
+    /// the same `record`. `lost_before` is a loss among what was wanted; it is told as a gap.
     ///
     /// # Errors
     /// As [`write_block`](Self::write_block).
     pub fn write_record(&mut self, block: &Block<'_>, record: &Record) -> Result<(), LogError> {
         self.ready()?;
-        let mut gap = GapCause::None;
+        let mut cause = block.gap;
+        let known = block.lost_before != LOST_UNKNOWN;
         if let Some(stream) = self.streams.get_mut(block.group)
-            && stream
-                .next_sample
-                .is_some_and(|next| block.first_sample > next)
+            && let Some(next) = stream.next_sample
+            && known
+            && let Some(begins) = block.first_sample.checked_sub(block.lost_before)
+            && begins > next
         {
             // What lies between records was not wanted.
-            stream.next_sample = Some(block.first_sample);
-            gap = GapCause::Gated;
+            stream.next_sample = Some(begins);
+            if block.lost_before == 0 {
+                cause = GapCause::Gated as u32;
+            }
         }
         self.check_block(block)?;
-        if block.lost_before != 0 {
-            return Err(LogError::Block(
-                "A record has no gap before it; note a loss with note_gap.".to_owned(),
-            ));
-        }
         self.check_space(block.data.len() as u64)?;
+        if block.lost_before != 0 {
+            let count = known.then_some(block.lost_before);
+            let first_sample = match count {
+                Some(count) => block.first_sample - count,
+                None => self.streams[block.group].next_sample.unwrap_or(0),
+            };
+            let gap = Gap {
+                first_sample,
+                count,
+                cause: GapCause::from_u32(block.gap),
+                host_time_ns: block.host_time_ns,
+            };
+            self.record_gap(block.group, gap, false);
+        }
         self.rotate_if_due(block)?;
         self.file.began_ns.get_or_insert(block.host_time_ns);
         let stream = &mut self.streams[block.group];
@@ -481,11 +502,12 @@ impl LogWriter {
             blocks: 1,
             first_sample: block.first_sample,
             samples: block.samples,
-            lost_before: 0,
-            gap: gap as u32,
+            lost_before: block.lost_before,
+            gap: cause,
             host_time_ns: block.host_time_ns,
+            record: Some(*record),
         };
-        self.tables.records.push(RecordRow {
+        self.tables.add_record(RecordRow {
             stream: block.group as u32,
             first_value,
             first_sample: block.first_sample,
@@ -494,6 +516,7 @@ impl LogWriter {
         });
         let crc = block.crc32c.unwrap_or_else(|| crc32c(block.data));
         self.write_segment(block.group, &stamp, crc, block.data)?;
+        self.write_waiting_notes()?;
         self.sync_if_due()
     }
 
@@ -752,6 +775,17 @@ impl LogWriter {
             pair,
         });
         self.write_full_tables()
+    }
+
+    /// Notes are nowhere but in the tables, so they do not wait for the end: with the next block they are written, but
+    /// not more often than once in [`NOTES_EVERY`].
+    fn write_waiting_notes(&mut self) -> Result<(), LogError> {
+        let recent = |when: Instant| when.elapsed() < NOTES_EVERY;
+        if self.tables.events.is_empty() || self.last_notes.is_some_and(recent) {
+            return Ok(());
+        }
+        self.last_notes = Some(Instant::now());
+        self.write_tables(None)
     }
 
     fn write_full_tables(&mut self) -> Result<(), LogError> {
@@ -1066,6 +1100,8 @@ impl LogWriter {
         for stream in &self.streams {
             if last.is_some() || stream.part.introduced {
                 stream.describe_end(&mut header);
+            } else if self.file.segments == 0 {
+                describe(&mut header, &stream.part.group_path, RawIndex::None, &[]);
             }
         }
         let data = self.tables.take(&mut header);

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daqring_log::{
-    Block, ChannelSpec, ClockPair, DataType, DirectIo, GroupSpec, LogError, LogFile, LogOptions,
-    LogWriter, Record, RecoverOptions, Rotation, Segments, SyncNeed, SyncPolicy, recover, verify,
+    Block, ChannelSpec, ClockPair, DataType, DirectIo, GapCause, GroupSpec, LogError, LogFile,
+    LogOptions, LogWriter, Record, RecoverOptions, Rotation, Segments, SyncNeed, SyncPolicy, Tail,
+    recover, verify,
 };
 
 /// A directory of the test's own, removed at its end.
@@ -305,56 +306,146 @@ fn another_thread_syncs() {
     assert_eq!(durable.blocks, 50);
 }
 
+fn write_record(log: &mut LogWriter, seq: u64, number: u64, first: u64, lost: u64) {
+    let data = data(first, 100);
+    log.write_record(
+        &Block {
+            group: 0,
+            seq,
+            first_sample: first,
+            samples: 100,
+            lost_before: lost,
+            gap: if lost > 0 {
+                GapCause::Overrun as u32
+            } else {
+                0
+            },
+            host_time_ns: 0,
+            crc32c: None,
+            data: &data,
+        },
+        &Record {
+            number,
+            start_time_ns: number as i64 * 1_000_000,
+            pretrigger: 25,
+        },
+    )
+    .expect("write");
+}
+
+fn check_records(path: &Path, expected: &[(u64, u64, u64)]) {
+    let file = LogFile::open(path).expect("open");
+    let records = file.records().expect("records");
+    let found: Vec<_> = records
+        .iter()
+        .map(|placed| (placed.record.number, placed.first_sample, placed.samples))
+        .collect();
+    assert_eq!(found, expected);
+    let mut first_value = 0;
+    for placed in &records {
+        assert_eq!(placed.first_value, first_value);
+        assert_eq!(placed.record.pretrigger, 25);
+        assert_eq!(
+            placed.record.start_time_ns,
+            placed.record.number as i64 * 1_000_000
+        );
+        first_value += placed.samples;
+        let mut raw = vec![0; placed.samples as usize * 2];
+        let range = placed.first_value..placed.first_value + placed.samples;
+        file.read_raw(0, 0, range, &mut raw).expect("read");
+        for (part, bytes) in raw.chunks(200).enumerate() {
+            let first = placed.first_sample + part as u64 * 100;
+            assert_eq!(*bytes, data(first, 100)[..200]);
+        }
+    }
+}
+
 #[test]
 fn records_lie_in_one_group() {
     let scratch = Scratch::new("records");
     let path = scratch.file("r.tdms");
     let mut log =
         LogWriter::create(&path, LogOptions::default(), vec![group("Trig", 1e-3)]).expect("create");
-    for number in 0..20u64 {
-        let first = number * 5000 + number;
-        let data = data(first, 100);
-        log.write_record(
-            &Block {
-                group: 0,
-                seq: number,
-                first_sample: first,
-                samples: 100,
-                lost_before: 0,
-                gap: 0,
-                host_time_ns: 0,
-                crc32c: None,
-                data: &data,
-            },
-            &Record {
-                number,
-                start_time_ns: first as i64 * 1_000_000,
-                pretrigger: 25,
-            },
-        )
-        .expect("write");
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        let first = number * 5001;
+        expected.push((number, first, 100));
+        write_record(&mut log, number, number, first, 0);
+        // What was written is known as a record at once, whatever happens to the recording.
+        check_records(&path, &expected);
     }
     log.finish(vec![]).expect("finish");
     let report = verify(&path).expect("verify");
     assert!(report.complete(), "{report}");
-    let file = LogFile::open(&path).expect("open");
-    assert_eq!(file.groups().len(), 2);
-    let records = file.records().expect("records");
-    assert_eq!(records.len(), 20);
-    for (number, placed) in records.iter().enumerate() {
-        let first = number as u64 * 5001;
-        assert_eq!(
-            (placed.record.number, placed.first_sample),
-            (number as u64, first)
-        );
-        assert_eq!(
-            (placed.record.pretrigger, placed.first_value),
-            (25, number as u64 * 100)
-        );
-        let mut raw = vec![0; 200];
-        let range = placed.first_value..placed.first_value + placed.samples;
-        file.read_raw(0, 0, range, &mut raw).expect("read");
-        assert_eq!(raw, data(first, 100)[..200]);
+    assert_eq!(LogFile::open(&path).expect("open").groups().len(), 2);
+    check_records(&path, &expected);
+}
+
+#[test]
+fn long_and_lost_records_are_told() {
+    let scratch = Scratch::new("long-records");
+    let path = scratch.file("r.tdms");
+    let mut log =
+        LogWriter::create(&path, LogOptions::default(), vec![group("Trig", 1e-3)]).expect("create");
+    // One of three blocks, one behind a record that was lost, one right behind it.
+    for (seq, first) in [1000, 1100, 1200].into_iter().enumerate() {
+        write_record(&mut log, seq as u64, 0, first, 0);
+    }
+    write_record(&mut log, 3, 2, 9000, 100);
+    write_record(&mut log, 4, 3, 9100, 0);
+    let expected = [(0, 1000, 300), (2, 9000, 100), (3, 9100, 100)];
+    check_records(&path, &expected);
+    drop(log);
+
+    let copy = scratch.file("copy.tdms");
+    let mut options = RecoverOptions::default();
+    options.output = Some(copy.clone());
+    let report = recover(&path, &options).expect("recover");
+    assert_eq!(
+        (report.streams[0].samples, report.streams[0].missing),
+        (500, 0)
+    );
+    check_records(&copy, &expected);
+    options.output = None;
+    options.in_place = true;
+    recover(&path, &options).expect("recover in place");
+    for path in [&path, &copy] {
+        check_records(path, &expected);
+        let report = verify(path).expect("verify");
+        assert!(report.is_sound(), "{report}");
+        assert_eq!(report.lost(), 100);
+        assert_eq!(report.gaps[0].gap.first_sample, 8900);
+    }
+}
+
+#[test]
+fn a_torn_end_is_seen_when_the_file_is_opened() {
+    let scratch = Scratch::new("torn");
+    let path = scratch.file("t.tdms");
+    let mut log =
+        LogWriter::create(&path, LogOptions::default(), vec![group("Dev1", 1e-3)]).expect("create");
+    let mut ends = Vec::new();
+    for seq in 0..4 {
+        write(&mut log, seq, seq * 3000, 3000).expect("write");
+        ends.push(log.bytes_written());
+    }
+    drop(log);
+    let length = |path: &Path| LogFile::open(path).expect("open").groups()[0].channels[0].len;
+    assert_eq!(length(&path), 12_000);
+    // What a crash of the machine may leave of the segments that no sync had covered: their headers, and zeros.
+    let mut bytes = std::fs::read(&path).expect("read");
+    for (torn, end) in [(1, ends[3]), (2, ends[2]), (4, ends[0])] {
+        bytes[end as usize - 2000..end as usize].fill(0);
+        std::fs::write(&path, &bytes).expect("write");
+        let file = LogFile::open(&path).expect("open");
+        if torn < 4 {
+            assert_eq!(length(&path), 12_000 - torn * 3000);
+            assert!(matches!(file.tail(), Tail::Damaged { .. }));
+        } else {
+            // A sound segment behind the torn one says that this was no crash: verify tells about it.
+            assert_eq!(length(&path), 6000);
+        }
+        assert!(!verify(&path).expect("verify").is_sound());
     }
 }
 
@@ -477,4 +568,47 @@ fn tables_are_written_in_between_so_memory_stays_bounded() {
     );
     assert_eq!(file.groups()[0].channels[0].len, 50_000);
     assert!(verify(&path).expect("verify").is_sound());
+}
+
+#[test]
+fn a_note_does_not_wait_for_the_end_of_the_recording() {
+    for gathered in [false, true] {
+        let scratch = Scratch::new(&format!("note-{gathered}"));
+        let path = scratch.file("n.tdms");
+        let mut options = LogOptions::default();
+        if gathered {
+            options.segments = Segments::Gather {
+                bytes: 1 << 20,
+                time: None,
+            };
+            options.flush_every = Some(Duration::ZERO);
+        }
+        let groups = vec![group("Dev1", 1e-3), group("Dev2", 1e-3)];
+        let mut log = LogWriter::create(&path, options, groups).expect("create");
+        log.annotate("valve opened", 17).expect("note");
+        write(&mut log, 0, 0, 100).expect("write");
+        let check = |path: &Path| {
+            let file = LogFile::open(path).expect("open");
+            assert_eq!(
+                file.events().expect("events"),
+                [(17, "valve opened".to_owned())]
+            );
+            let names: Vec<_> = file
+                .groups()
+                .iter()
+                .map(|group| group.name.as_str())
+                .collect();
+            assert_eq!(names, ["Dev1", "Dev2", "daqring"]);
+            assert_eq!(file.groups()[0].channels[1].len, 100);
+        };
+        check(&path);
+        // As the end of the process leaves it.
+        drop(log);
+        check(&path);
+        let copy = scratch.file("copy.tdms");
+        let mut options = RecoverOptions::default();
+        options.output = Some(copy.clone());
+        recover(&path, &options).expect("recover");
+        check(&copy);
+    }
 }
