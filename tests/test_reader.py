@@ -292,7 +292,7 @@ def test_wrong_plans_are_refused(make_task, tmp_path):
         ],
     }
     recording = _native.Recording(
-        tmp_path / "run.tdms", [{"group": group, "slot_bytes": 400, "slots": 4, "workers": 1}]
+        tmp_path / "run.tdms", [{"group": group, "slot_bytes": 400, "slots": 4}]
     )
     plan = {
         **{"handle": source.handle, "dtype": "int16", "channels": 2, "block": 100, "most": 100},

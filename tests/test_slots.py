@@ -21,7 +21,6 @@ STREAM = {
     },
     "slot_bytes": 400,
     "slots": 3,
-    "workers": 1,
 }
 
 

@@ -21,7 +21,7 @@ def stream(
     *channels: dict[str, Any], dt: float | None = 0.001, slot: int = 4096, **more: Any
 ) -> dict[str, Any]:
     group = {"name": "task", "dt": dt, "properties": {}, "channels": list(channels), **more}
-    return {"group": group, "slot_bytes": slot, "slots": 4, "workers": 1}
+    return {"group": group, "slot_bytes": slot, "slots": 4}
 
 
 def commit(native: _native.Recording, number: int, *runs: np.ndarray[Any, Any], **header: Any) -> None:

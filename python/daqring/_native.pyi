@@ -78,6 +78,7 @@ class Recording:
         path: str | os.PathLike[str] | None,
         streams: Sequence[Mapping[str, Any]],
         *,
+        workers: int = 1,
         overwrite: bool = False,
         crc: bool = True,
         properties: dict[str, Any] | None = None,

@@ -93,13 +93,12 @@ class Acquisition:
         """Native or python."""
         return "python" if self._functions is None else "native"
 
-    def stream(self, workers: int) -> dict[str, Any]:
+    def stream(self) -> dict[str, Any]:
         """The stream as the native module makes it."""
         return {
             "group": self._group(),
             "slot_bytes": self.block * self.frame,
             "slots": self.slots,
-            "workers": workers,
         }
 
     def _group(self) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def record(
             else float64 in the channels' units; ``"raw"`` and ``"float64"`` force it.
         buffer_seconds: The driver's buffer is raised to this much for the time of the recording,
             unless it was set by hand.
-        workers: Threads that compute checksums.
+        workers: Threads that compute checksums and run stages.
         reader: ``"native"`` reads the driver from a thread that never needs the interpreter, through
             the library that nidaqmx loaded; ``"python"`` reads by nidaqmx in a Python thread.
             ``"auto"``: native where it can be had; the report says which it was, and why.
@@ -246,7 +246,8 @@ class Recorder:
                 acquisition.source.verify()
         native = _native.Recording(
             self._path,
-            [acquisition.stream(self._workers) for acquisition in acquisitions],
+            [acquisition.stream() for acquisition in acquisitions],
+            workers=self._workers,
             overwrite=self._overwrite,
             properties=self._description(),
             log=self._log,

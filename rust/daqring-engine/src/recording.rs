@@ -6,30 +6,60 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use daqring_log::{Gap, LOST_UNKNOWN, Properties};
-use daqring_ring::slots::{SlotMonitor, SlotOptions, SlotProducer, slot_ring};
+use daqring_ring::slots::{SlotMonitor, SlotOptions, SlotProducer, slot_ring_with};
+use daqring_ring::{BlockHeader, EventCount, WaitStrategy};
 
+use crate::derived::{DerivedLane, DerivedTally};
 use crate::error::panic_message;
-use crate::stats::StreamTally;
-use crate::worker::{run_worker, run_writer};
-use crate::{EngineError, RecordingStats, Sink, SinkSummary, Stage};
+use crate::pool::{StreamWork, Worker};
+use crate::stats::{StreamTally, WorkTally};
+use crate::writer::{Lane, run_writer};
+use crate::{
+    EngineError, Feed, RecordingStats, Sink, SinkSummary, Stage, StageStats, Tap, WorkerStats,
+};
+
+/// A stage of a stream.
+#[derive(Clone)]
+pub struct StageOptions {
+    /// The work.
+    pub stage: Arc<dyn Stage>,
+    /// Whether what it puts out goes to the log.
+    pub logged: bool,
+}
 
 /// One stream of a recording.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StreamOptions {
-    /// Name used in thread names.
+    /// Name used in messages.
     pub name: String,
     /// Size, number, policy and waiting of the stream's slots.
     pub slots: SlotOptions,
-    /// Worker threads that serve this stream, at least 1.
-    pub workers: usize,
+    /// Work done on every block, in this order.
+    pub stages: Vec<StageOptions>,
+    /// Whether its blocks go to the sink; if not, they count as gated.
+    pub recorded: bool,
 }
 
 /// Everything a recording is started with.
+///
+/// The sink knows the streams by their position here. What stages put out are streams, too: their
+/// numbers follow, stream by stream and stage by stage.
 pub struct RecordingOptions {
-    /// The streams; the sink knows them by their position here.
+    /// The streams.
     pub streams: Vec<StreamOptions>,
-    /// Work done on every block, in this order.
-    pub stages: Vec<Arc<dyn Stage>>,
+    /// Threads that run the stages of all streams, at least 1.
+    pub workers: usize,
+    /// How workers wait for blocks.
+    pub wait: WaitStrategy,
+    /// Whether every block is handed out by [`Recording::feed`], after it was stored.
+    pub feed: bool,
+}
+
+/// Why there is no tap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TapError {
+    /// There is no stream with that number.
+    NoSuchStream,
 }
 
 /// How a recording ended.
@@ -48,11 +78,29 @@ pub(crate) struct SharedStream {
     start_time: AtomicI64,
 }
 
+/// A stream that a stage puts out.
+pub(crate) struct SharedDerived {
+    name: String,
+    source: usize,
+    pub(crate) dt: f64,
+    pub(crate) tally: DerivedTally,
+}
+
 /// What all threads of a recording see.
 pub(crate) struct Shared {
     pub(crate) streams: Vec<SharedStream>,
+    pub(crate) derived: Vec<SharedDerived>,
+    pub(crate) work: Vec<StreamWork>,
+    pub(crate) workers: Vec<WorkTally>,
+    /// All workers wait here, for whatever may let them go on.
+    pub(crate) event: Arc<EventCount>,
+    pub(crate) feed: Option<Arc<Feed>>,
+    /// Of each stream, derived ones after the others.
+    taps: Vec<Mutex<Vec<Arc<Tap>>>>,
     error: Mutex<Option<EngineError>>,
     has_failed: AtomicBool,
+    pub(crate) sink_failed: AtomicBool,
+    writer_gone: AtomicBool,
     slowest_write_ns: AtomicU64,
 }
 
@@ -64,6 +112,9 @@ impl Shared {
     /// Stops the recording: the first error stays, all rings close, waiting producers return.
     #[cold]
     pub(crate) fn fail(&self, error: EngineError) {
+        if matches!(error, EngineError::Log(_)) {
+            self.sink_failed.store(true, Ordering::Relaxed);
+        }
         self.error().get_or_insert(error);
         // Release: who sees the flag finds the error (`Recording::failure` reads it with Acquire).
         self.has_failed.store(true, Ordering::Release);
@@ -74,6 +125,41 @@ impl Shared {
 
     pub(crate) fn start_time(&self, stream: usize) -> i64 {
         self.streams[stream].start_time.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn writer_is_gone(&self) -> bool {
+        self.writer_gone.load(Ordering::Acquire)
+    }
+
+    /// Whether any stream has a committed block that nobody has acquired.
+    pub(crate) fn anything_waits(&self) -> bool {
+        self.streams.iter().any(|stream| !stream.monitor.is_empty())
+    }
+
+    fn taps(&self, stream: usize) -> MutexGuard<'_, Vec<Arc<Tap>>> {
+        self.taps[stream]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn feed_taps(&self, stream: usize, header: &BlockHeader, data: &[u8]) {
+        for tap in &*self.taps(stream) {
+            tap.push(header, data);
+        }
+    }
+
+    /// The writer ends, in whatever way.
+    fn no_more_writing(&self) {
+        self.writer_gone.store(true, Ordering::Release);
+        self.event.notify_all();
+        if let Some(feed) = &self.feed {
+            feed.end();
+        }
+        for stream in 0..self.taps.len() {
+            for tap in &*self.taps(stream) {
+                tap.end();
+            }
+        }
     }
 
     pub(crate) fn wrote_in(&self, elapsed: Duration) {
@@ -104,11 +190,17 @@ impl Recording {
                 "a recording needs at least one stream".into(),
             ));
         }
+        let worker_count = options.workers.max(1);
+        let event = Arc::new(EventCount::new());
         let mut producers = Vec::new();
         let mut consumers = Vec::new();
         let mut streams = Vec::new();
-        for stream in &options.streams {
-            let (producer, consumer) = slot_ring(stream.slots)?;
+        let mut work = Vec::new();
+        let mut derived = Vec::new();
+        let mut lanes = Vec::new();
+        let sources = options.streams.len();
+        for (source, stream) in options.streams.iter().enumerate() {
+            let (producer, consumer) = slot_ring_with(stream.slots, Arc::clone(&event))?;
             streams.push(SharedStream {
                 tally: StreamTally::default(),
                 monitor: producer.monitor(),
@@ -117,45 +209,81 @@ impl Recording {
             });
             producers.push(producer);
             consumers.push(consumer);
+            let mut outputs = Vec::new();
+            for StageOptions { stage, logged } in &stream.stages {
+                outputs.push(stage.output().map(|group| {
+                    let index = derived.len();
+                    derived.push(SharedDerived {
+                        name: group.name.clone(),
+                        source,
+                        dt: group.dt.unwrap_or(0.0),
+                        tally: DerivedTally::default(),
+                    });
+                    let channels = group.channels.len();
+                    DerivedLane::new(sources + index, index, source, *logged, channels)
+                }));
+            }
+            let stages: Vec<_> = stream
+                .stages
+                .iter()
+                .map(|own| Arc::clone(&own.stage))
+                .collect();
+            let settlements = stages.iter().map(|stage| stage.settlement()).collect();
+            let window = stream.slots.slots;
+            lanes.push(Lane::new(window, stream.recorded, settlements, outputs));
+            work.push(StreamWork::new(stages, window, worker_count));
         }
+        let slots: Vec<usize> = streams.iter().map(|stream| stream.slots).collect();
         let shared = Arc::new(Shared {
+            taps: (0..sources + derived.len())
+                .map(|_| Mutex::default())
+                .collect(),
             streams,
+            derived,
+            work,
+            workers: (0..worker_count).map(|_| WorkTally::default()).collect(),
+            event,
+            feed: options.feed.then(|| Arc::new(Feed::new(&slots))),
             error: Mutex::new(None),
             has_failed: AtomicBool::new(false),
+            sink_failed: AtomicBool::new(false),
+            writer_gone: AtomicBool::new(false),
             slowest_write_ns: AtomicU64::new(0),
         });
 
-        let windows: Vec<usize> = options
-            .streams
-            .iter()
-            .map(|stream| stream.slots.slots)
-            .collect();
         // A place for every slot there is: a worker never waits for the writer here, only a
         // producer waits, and it waits for a slot.
-        let (send, receive) = sync_channel(windows.iter().sum());
+        let (send, receive) = sync_channel(slots.iter().sum());
         let mut recording = Self {
             shared: Arc::clone(&shared),
             workers: Vec::new(),
             writer: None,
         };
         recording.writer = Some(spawn("daqring-writer", move || {
-            let writing = AssertUnwindSafe(|| run_writer(sink, receive, &windows, &shared));
-            catch_unwind(writing)
+            let writing = AssertUnwindSafe(|| run_writer(sink, receive, &mut lanes, &shared));
+            let sink = catch_unwind(writing)
                 .inspect_err(|payload| {
                     shared.fail(EngineError::Panicked(panic_message(&**payload)))
                 })
-                .ok()
+                .ok();
+            shared.no_more_writing();
+            sink
         })?);
-        let stages: Arc<[Arc<dyn Stage>]> = options.stages.into();
-        for (index, (stream, consumer)) in options.streams.iter().zip(consumers).enumerate() {
-            for number in 0..stream.workers.max(1) {
-                let (consumer, send) = (consumer.clone(), send.clone());
-                let (shared, stages) = (Arc::clone(&recording.shared), Arc::clone(&stages));
-                let name = format!("daqring-worker-{index}.{number}");
-                recording.workers.push(spawn(&name, move || {
-                    run_worker(index, consumer, &stages, &shared, &send)
-                })?);
-            }
+        for number in 0..worker_count {
+            let send = send.clone();
+            let shared = Arc::clone(&recording.shared);
+            let consumers = consumers.iter().cloned().map(Some).collect();
+            let wait = options.wait;
+            let name = format!("daqring-worker-{number}");
+            recording.workers.push(spawn(&name, move || {
+                let worker = Worker {
+                    number,
+                    consumers,
+                    wait,
+                    shared: &shared,
+                };
+                worker.run(&send);
+            })?);
         }
         Ok((recording, producers))
     }
@@ -170,9 +298,19 @@ impl Recording {
 
     /// The counters now.
     pub fn stats(&self) -> RecordingStats {
+        let shared = &self.shared;
+        let mut stages = Vec::new();
+        for (stream, work) in shared.work.iter().enumerate() {
+            for (stage, tally) in work.stages.iter().zip(&work.tallies) {
+                stages.push(StageStats {
+                    stream,
+                    name: stage.name().to_owned(),
+                    work: tally.snapshot(),
+                });
+            }
+        }
         RecordingStats {
-            streams: self
-                .shared
+            streams: shared
                 .streams
                 .iter()
                 .map(|stream| {
@@ -181,8 +319,66 @@ impl Recording {
                         .snapshot(stream.monitor.counters(), stream.slots)
                 })
                 .collect(),
-            slowest_write_ns: self.shared.slowest_write_ns.load(Ordering::Relaxed),
+            derived: shared
+                .derived
+                .iter()
+                .map(|derived| derived.tally.snapshot(&derived.name, derived.source))
+                .collect(),
+            stages,
+            workers: shared
+                .workers
+                .iter()
+                .map(|worker| WorkerStats {
+                    work: worker.snapshot(),
+                    cpu_ns: worker.cpu_ns(),
+                })
+                .collect(),
+            slowest_write_ns: shared.slowest_write_ns.load(Ordering::Relaxed),
         }
+    }
+
+    /// Where every block is handed out, if [`RecordingOptions::feed`] asked for it. Close it before
+    /// [`finish`](Self::finish) unless somebody goes on taking blocks.
+    pub fn feed(&self) -> Option<Arc<Feed>> {
+        self.shared.feed.clone()
+    }
+
+    /// Time of sample 0 of a stream, in nanoseconds since 1970 (UTC); 0 before it is set.
+    pub fn start_time(&self, stream: usize) -> i64 {
+        let sources = self.shared.streams.len();
+        let source = match stream.checked_sub(sources) {
+            None => stream,
+            Some(derived) => match self.shared.derived.get(derived) {
+                Some(derived) => derived.source,
+                None => return 0,
+            },
+        };
+        self.shared.start_time(source)
+    }
+
+    /// Attaches a tap to a stream, derived ones counted after the others.
+    ///
+    /// # Errors
+    /// [`TapError`].
+    pub fn attach(&self, stream: usize, tap: Arc<Tap>) -> Result<(), TapError> {
+        if stream >= self.shared.taps.len() {
+            return Err(TapError::NoSuchStream);
+        }
+        if self.shared.writer_is_gone() {
+            tap.end();
+        }
+        self.shared.taps(stream).push(tap);
+        Ok(())
+    }
+
+    /// Takes a tap off again.
+    pub fn detach(&self, stream: usize, tap: &Arc<Tap>) {
+        if stream < self.shared.taps.len() {
+            self.shared
+                .taps(stream)
+                .retain(|other| !Arc::ptr_eq(other, tap));
+        }
+        tap.end();
     }
 
     /// The first failure as a sentence, once there is one.

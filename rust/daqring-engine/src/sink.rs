@@ -4,8 +4,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use daqring_log::{
-    Block, BlockTimes, ClockPair, Gap, GroupSpec, LogError, LogSummary, LogWriter, Properties,
-    Record, Runs, SyncNeed,
+    Block, BlockTimes, ClockPair, Gap, GapCause, GroupSpec, LogError, LogSummary, LogWriter,
+    Properties, Record, Runs, SyncNeed,
 };
 use daqring_ring::BlockHeader;
 
@@ -232,7 +232,11 @@ impl Sink for LogSink {
             first_sample: header.first_sample,
             samples: header.samples,
             lost_before: header.lost_before,
-            gap: header.gap,
+            gap: match (header.gap, header.lost_before) {
+                // A ring that dropped blocks leaves the cause to us.
+                (0, lost) if lost != 0 => GapCause::Overrun as u32,
+                (gap, _) => gap,
+            },
             host_time_ns: header.host_time_ns,
             crc32c: output.crc32c,
             data,

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use daqring_log::LOST_UNKNOWN;
 use daqring_ring::{BlockHeader, Counters};
@@ -9,6 +10,8 @@ pub(crate) struct StreamTally {
     pub(crate) written_blocks: AtomicU64,
     pub(crate) written_samples: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
+    pub(crate) gated_blocks: AtomicU64,
+    pub(crate) gated_samples: AtomicU64,
     pub(crate) failed_blocks: AtomicU64,
     pub(crate) failed_samples: AtomicU64,
     pub(crate) lost_before: AtomicU64,
@@ -25,6 +28,16 @@ impl StreamTally {
         self.written_blocks.fetch_add(1, Relaxed);
         self.written_samples.fetch_add(header.samples, Relaxed);
         self.written_bytes.fetch_add(bytes as u64, Relaxed);
+        self.lost_in_front_of(header);
+    }
+
+    pub(crate) fn gated(&self, header: &BlockHeader) {
+        self.gated_blocks.fetch_add(1, Relaxed);
+        self.gated_samples.fetch_add(header.samples, Relaxed);
+        self.lost_in_front_of(header);
+    }
+
+    fn lost_in_front_of(&self, header: &BlockHeader) {
         if header.gap != 0 || header.lost_before != 0 {
             self.lost(header.lost_before);
         }
@@ -49,7 +62,8 @@ impl StreamTally {
             written: self.written_blocks.load(Relaxed),
             written_samples: self.written_samples.load(Relaxed),
             written_bytes: self.written_bytes.load(Relaxed),
-            gated: 0,
+            gated: self.gated_blocks.load(Relaxed),
+            gated_samples: self.gated_samples.load(Relaxed),
             failed: self.failed_blocks.load(Relaxed),
             failed_samples: self.failed_samples.load(Relaxed),
             lost: self.lost_before.load(Relaxed),
@@ -79,6 +93,8 @@ pub struct StreamStats {
     pub written_bytes: u64,
     /// Blocks deliberately not recorded.
     pub gated: u64,
+    /// Samples in those.
+    pub gated_samples: u64,
     /// Blocks that a failure kept out of the log.
     pub failed: u64,
     /// Samples in failed blocks.
@@ -96,11 +112,125 @@ impl StreamStats {
     }
 }
 
+/// What a stage or a worker has done.
+#[derive(Debug, Default)]
+pub(crate) struct WorkTally {
+    blocks: AtomicU64,
+    busy_ns: AtomicU64,
+    longest_ns: AtomicU64,
+    cpu_ns: AtomicU64,
+}
+
+impl WorkTally {
+    pub(crate) fn did(&self, elapsed: Duration) {
+        let ns = nanos(elapsed);
+        self.blocks.fetch_add(1, Relaxed);
+        self.busy_ns.fetch_add(ns, Relaxed);
+        self.longest_ns.fetch_max(ns, Relaxed);
+    }
+
+    /// Time that belongs to a block counted elsewhere.
+    pub(crate) fn also(&self, elapsed: Duration) {
+        let ns = nanos(elapsed);
+        self.busy_ns.fetch_add(ns, Relaxed);
+        self.longest_ns.fetch_max(ns, Relaxed);
+    }
+
+    pub(crate) fn cpu(&self, ns: u64) {
+        self.cpu_ns.store(ns, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> WorkStats {
+        WorkStats {
+            blocks: self.blocks.load(Relaxed),
+            busy_ns: self.busy_ns.load(Relaxed),
+            longest_ns: self.longest_ns.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn cpu_ns(&self) -> Option<u64> {
+        Some(self.cpu_ns.load(Relaxed)).filter(|&ns| ns != 0)
+    }
+}
+
+fn nanos(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// CPU time that this thread has used, in nanoseconds, where the system tells without a call of
+/// its own library.
+pub(crate) fn thread_cpu_ns() -> Option<u64> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    // First field of the kernel's schedstat: time on a processor, in nanoseconds.
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// Blocks done and the time they took, on the wall.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WorkStats {
+    /// Blocks.
+    pub blocks: u64,
+    /// Time spent on them, in nanoseconds.
+    pub busy_ns: u64,
+    /// The longest time of one step on one block, in nanoseconds.
+    pub longest_ns: u64,
+}
+
+/// A look at one worker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WorkerStats {
+    /// What it did.
+    pub work: WorkStats,
+    /// Its CPU time in nanoseconds, at most a second old; `None` where the system does not tell.
+    pub cpu_ns: Option<u64>,
+}
+
+/// A look at one stage of one stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StageStats {
+    /// Index of the stream it works on.
+    pub stream: usize,
+    /// Its name.
+    pub name: String,
+    /// What it did.
+    pub work: WorkStats,
+}
+
+/// A look at a stream that a stage puts out. Samples are per channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DerivedStats {
+    /// Name of its group.
+    pub name: String,
+    /// Index of the stream it comes from.
+    pub source: usize,
+    /// Blocks (or records) put out.
+    pub blocks: u64,
+    /// Samples put out.
+    pub samples: u64,
+    /// Samples in the log.
+    pub written_samples: u64,
+    /// Bytes of samples in the log.
+    pub written_bytes: u64,
+    /// Samples that are missing because of gaps in the source.
+    pub lost: u64,
+    /// Gaps of unknown size.
+    pub lost_unknown: u64,
+}
+
 /// A look at a recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordingStats {
     /// One entry per stream.
     pub streams: Vec<StreamStats>,
+    /// Streams that stages put out; their indices follow those of `streams`.
+    pub derived: Vec<DerivedStats>,
+    /// The stages, stream by stream in the order of their work.
+    pub stages: Vec<StageStats>,
+    /// The workers.
+    pub workers: Vec<WorkerStats>,
     /// Longest time that the sink took for one block, in nanoseconds.
     pub slowest_write_ns: u64,
 }

@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use daqring_engine::stages::Checksum;
 use daqring_engine::{
-    Checksum, EngineError, NullSink, Recording, RecordingOptions, RecordingStats, Sink,
-    SinkSummary, Stage, StageError, StageOutput, StreamOptions,
+    Arrival, BlockView, DerivedBlock, EngineError, Feed, Missed, NullSink, Outlet, Parcel,
+    Recording, RecordingOptions, RecordingStats, SettleError, Settlement, Sink, SinkSummary, Stage,
+    StageError, StageOptions, StageOutput, StreamOptions, Tap, own,
 };
-use daqring_log::{Gap, GapCause, LogError, Properties};
+use daqring_log::{ChannelSpec, DataType, Gap, GapCause, GroupSpec, LogError, Properties};
 use daqring_ring::slots::{ReserveError, SlotOptions, SlotProducer};
-use daqring_ring::{BlockHeader, BlockMeta};
+use daqring_ring::{BlockHeader, BlockMeta, Policy, WaitStrategy};
 
 const SLOT_BYTES: usize = 64;
 
@@ -98,7 +100,13 @@ impl Stage for Uneven {
         "uneven"
     }
 
-    fn run(&self, header: &BlockHeader, _: &[u8], _: &mut StageOutput) -> Result<(), StageError> {
+    fn run(
+        &self,
+        block: &BlockView<'_>,
+        _: &mut Parcel,
+        _: &mut StageOutput,
+    ) -> Result<(), StageError> {
+        let header = block.header;
         std::thread::sleep(Duration::from_micros(header.seq % 5 * 300));
         assert_ne!(
             self.panic_at,
@@ -118,15 +126,39 @@ fn start(
     stages: Vec<Arc<dyn Stage>>,
     sink: Box<dyn Sink>,
 ) -> (Recording, Vec<SlotProducer>) {
+    start_with(streams, workers, stages, sink, |_| {})
+}
+
+fn start_with(
+    streams: usize,
+    workers: usize,
+    stages: Vec<Arc<dyn Stage>>,
+    sink: Box<dyn Sink>,
+    change: impl FnOnce(&mut RecordingOptions),
+) -> (Recording, Vec<SlotProducer>) {
+    let stages: Vec<_> = stages
+        .into_iter()
+        .map(|stage| StageOptions {
+            stage,
+            logged: true,
+        })
+        .collect();
     let streams = (0..streams)
         .map(|number| StreamOptions {
             name: format!("stream {number}"),
             slots: SlotOptions::new(SLOT_BYTES, 8),
-            workers,
+            stages: stages.clone(),
+            recorded: true,
         })
         .collect();
-    Recording::start(RecordingOptions { streams, stages }, sink)
-        .expect("threads and memory can be had")
+    let mut options = RecordingOptions {
+        streams,
+        workers,
+        wait: WaitStrategy::Park,
+        feed: false,
+    };
+    change(&mut options);
+    Recording::start(options, sink).expect("threads and memory can be had")
 }
 
 /// Commits block number `seq` with a content of its own; `Err` once the ring is closed.
@@ -224,7 +256,12 @@ fn failing_run(workers: usize, stages: Vec<Arc<dyn Stage>>, sink: Box<Notebook>)
     assert_eq!(stream.written, 20);
     let notes = notes.lock().unwrap();
     assert_eq!(
-        notes.blocks.iter().map(|block| block.1).collect::<Vec<_>>(),
+        notes
+            .blocks
+            .iter()
+            .filter(|block| block.0 == 0)
+            .map(|block| block.1)
+            .collect::<Vec<_>>(),
         (0..20).collect::<Vec<_>>()
     );
     if !sink_panics {
@@ -296,11 +333,11 @@ fn a_failing_stage_of_one_stream_keeps_what_others_committed() {
         }
         fn run(
             &self,
-            header: &BlockHeader,
-            _: &[u8],
+            block: &BlockView<'_>,
+            _: &mut Parcel,
             _: &mut StageOutput,
         ) -> Result<(), StageError> {
-            if header.samples == 11 {
+            if block.header.samples == 11 {
                 Err(StageError("eleven".into()))
             } else {
                 Ok(())
@@ -387,10 +424,434 @@ fn a_dropped_recording_ends_its_threads_and_tells_the_producer() {
 fn no_streams_no_recording() {
     let options = RecordingOptions {
         streams: Vec::new(),
-        stages: Vec::new(),
+        workers: 1,
+        wait: WaitStrategy::Park,
+        feed: false,
     };
     let error = Recording::start(options, Box::new(NullSink))
         .err()
         .expect("nothing to record");
     assert!(error.to_string().contains("at least one stream"));
+}
+
+#[test]
+fn all_workers_serve_all_streams() {
+    // One stream gives a block that keeps its worker busy; the other must not wait for it.
+    struct Slow;
+    impl Stage for Slow {
+        fn name(&self) -> &str {
+            "slow"
+        }
+        fn run(
+            &self,
+            block: &BlockView<'_>,
+            _: &mut Parcel,
+            _: &mut StageOutput,
+        ) -> Result<(), StageError> {
+            if block.header.samples == 11 {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            Ok(())
+        }
+    }
+    let (sink, notes) = Notebook::new();
+    let (recording, mut producers) = start(2, 2, vec![Arc::new(Slow)], sink);
+    let meta = BlockMeta {
+        bytes: 1,
+        samples: 11,
+        ..BlockMeta::default()
+    };
+    producers[0].reserve().unwrap().commit(meta);
+    for seq in 0..50 {
+        commit(&mut producers[1], seq).unwrap();
+    }
+    while notes.lock().unwrap().blocks.len() < 50 {
+        std::thread::yield_now();
+    }
+    assert!(
+        notes
+            .lock()
+            .unwrap()
+            .blocks
+            .iter()
+            .all(|block| block.0 == 1)
+    );
+    drop(producers);
+    let (summary, error) = recording.finish(&[], |_| Vec::new());
+    assert!(error.is_none());
+    assert_law(&summary.stats);
+    let stats = &summary.stats;
+    assert_eq!(stats.workers.len(), 2);
+    assert_eq!(
+        stats
+            .workers
+            .iter()
+            .map(|worker| worker.work.blocks)
+            .sum::<u64>(),
+        51
+    );
+    assert!(
+        stats
+            .workers
+            .iter()
+            .any(|worker| worker.work.longest_ns >= 1_000_000_000)
+    );
+    let stages: Vec<_> = stats
+        .stages
+        .iter()
+        .map(|stage| (stage.stream, stage.name.as_str(), stage.work.blocks))
+        .collect();
+    assert_eq!(stages, [(0, "slow", 1), (1, "slow", 50)]);
+    assert!(stats.stages[0].work.busy_ns >= 1_000_000_000);
+}
+
+/// Chains the blocks: each step checks that it sees what the steps of the block and of those before
+/// it left behind. Puts out one sample per block: the running sum of the blocks' first bytes.
+struct Chain {
+    output: GroupSpec,
+    parcel_bytes: usize,
+    fail_arrival_at: Option<u64>,
+    fail_settlement_at: Option<u64>,
+    in_flight: Arc<std::sync::atomic::AtomicUsize>,
+    most_in_flight: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+#[derive(Default)]
+struct ChainParcel {
+    arrived: u64,
+    first: u8,
+}
+
+struct ChainArrival {
+    next: u64,
+    fail_at: Option<u64>,
+}
+
+struct ChainSettlement {
+    next: u64,
+    sum: u64,
+    fail_at: Option<u64>,
+    in_flight: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Chain {
+    fn new() -> Self {
+        Self {
+            output: GroupSpec {
+                name: "sums".into(),
+                channels: vec![ChannelSpec::new("sum", DataType::U64)],
+                dt: Some(1.0),
+                properties: Vec::new(),
+            },
+            parcel_bytes: 0,
+            fail_arrival_at: None,
+            fail_settlement_at: None,
+            in_flight: Arc::default(),
+            most_in_flight: Arc::default(),
+        }
+    }
+}
+
+impl Stage for Chain {
+    fn name(&self) -> &str {
+        "chain"
+    }
+    fn parcel(&self) -> Parcel {
+        Box::new(ChainParcel::default())
+    }
+    fn parcel_bytes(&self) -> usize {
+        self.parcel_bytes
+    }
+    fn arrival(&self) -> Option<Box<dyn Arrival>> {
+        Some(Box::new(ChainArrival {
+            next: 0,
+            fail_at: self.fail_arrival_at,
+        }))
+    }
+    fn run(
+        &self,
+        block: &BlockView<'_>,
+        parcel: &mut Parcel,
+        _: &mut StageOutput,
+    ) -> Result<(), StageError> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let now = self.in_flight.fetch_add(1, SeqCst) + 1;
+        self.most_in_flight.fetch_max(now, SeqCst);
+        std::thread::sleep(Duration::from_micros(block.header.seq % 5 * 300));
+        let parcel = own::<ChainParcel>(parcel);
+        assert_eq!(parcel.arrived, block.header.seq, "the arrival came first");
+        parcel.first = block.data[0];
+        Ok(())
+    }
+    fn settlement(&self) -> Option<Box<dyn Settlement>> {
+        Some(Box::new(ChainSettlement {
+            next: 0,
+            sum: 0,
+            fail_at: self.fail_settlement_at,
+            in_flight: Arc::clone(&self.in_flight),
+        }))
+    }
+    fn output(&self) -> Option<&GroupSpec> {
+        Some(&self.output)
+    }
+}
+
+impl Arrival for ChainArrival {
+    fn arrive(&mut self, block: &BlockView<'_>, parcel: &mut Parcel) -> Result<(), StageError> {
+        assert_eq!(self.next, block.header.seq, "arrivals come in order");
+        self.next += 1;
+        if self.fail_at == Some(block.header.seq) {
+            return Err(StageError("it was told to fail".into()));
+        }
+        own::<ChainParcel>(parcel).arrived = block.header.seq;
+        Ok(())
+    }
+}
+
+impl Settlement for ChainSettlement {
+    fn settle(
+        &mut self,
+        block: &BlockView<'_>,
+        parcel: &mut Parcel,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<(), SettleError> {
+        self.in_flight
+            .fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(self.next, block.header.seq, "settlements come in order");
+        if self.fail_at == Some(self.next) {
+            return Err(StageError("it was told to fail".into()).into());
+        }
+        self.sum += u64::from(own::<ChainParcel>(parcel).first);
+        outlet.block(&DerivedBlock {
+            first_sample: self.next,
+            samples: 1,
+            data: &self.sum.to_le_bytes(),
+            ..DerivedBlock::default()
+        })?;
+        self.next += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn steps_in_order_and_work_beside_each_other() {
+    let (sink, notes) = Notebook::new();
+    let (recording, mut producers) = start(2, 4, vec![Arc::new(Chain::new())], sink);
+    let tap = Tap::of_blocks(1000);
+    recording.attach(3, Arc::clone(&tap)).unwrap();
+    assert!(recording.attach(4, Arc::clone(&tap)).is_err());
+    for seq in 0..200 {
+        for producer in &mut producers {
+            commit(producer, seq).unwrap();
+        }
+    }
+    drop(producers);
+    let (summary, error) = recording.finish(&[], |_| Vec::new());
+    assert!(error.is_none(), "{error:?}");
+    assert_law(&summary.stats);
+    let mut sum = 0;
+    let expected: Vec<u8> = (0..200)
+        .flat_map(|seq| {
+            sum += u64::from(content(seq)[0]);
+            sum.to_le_bytes()
+        })
+        .collect();
+    let notes = notes.lock().unwrap();
+    for derived in [2, 3] {
+        let data: Vec<u8> = notes
+            .blocks
+            .iter()
+            .filter(|block| block.0 == derived)
+            .flat_map(|block| block.3.clone())
+            .collect();
+        assert_eq!(data, expected);
+    }
+    let derived = &summary.stats.derived[1];
+    assert_eq!((derived.name.as_str(), derived.source), ("sums", 1));
+    assert_eq!(
+        (derived.blocks, derived.samples, derived.written_samples),
+        (200, 200, 200)
+    );
+    // The tap has them one by one, whatever the log makes of them.
+    let tapped: Vec<u8> = tap
+        .blocks()
+        .iter()
+        .flat_map(|block| block.data.clone())
+        .collect();
+    assert_eq!(tapped, expected);
+}
+
+#[test]
+fn workers_run_no_further_ahead_than_their_parcels_allow() {
+    let mut chain = Chain::new();
+    chain.parcel_bytes = 1 << 30;
+    let most = Arc::clone(&chain.most_in_flight);
+    let (sink, _) = Notebook::new();
+    let (recording, mut producers) = start(1, 2, vec![Arc::new(chain)], sink);
+    for seq in 0..100 {
+        commit(&mut producers[0], seq).unwrap();
+    }
+    drop(producers);
+    let (summary, error) = recording.finish(&[], |_| Vec::new());
+    assert!(error.is_none(), "{error:?}");
+    assert_law(&summary.stats);
+    assert!(most.load(std::sync::atomic::Ordering::SeqCst) <= 4);
+}
+
+#[test]
+fn a_failing_arrival_or_settlement_stops_the_recording() {
+    let mut arrival = Chain::new();
+    arrival.fail_arrival_at = Some(20);
+    let error = failing_run(4, vec![Arc::new(arrival)], Notebook::new().0);
+    assert_eq!(
+        error.to_string(),
+        "stage 'chain' failed on block 20: it was told to fail"
+    );
+
+    let mut settlement = Chain::new();
+    settlement.fail_settlement_at = Some(19);
+    let error = failing_run(4, vec![Arc::new(settlement)], Notebook::new().0);
+    assert_eq!(
+        error.to_string(),
+        "stage 'chain' failed on block 19: it was told to fail"
+    );
+}
+
+#[test]
+fn blocks_that_are_not_recorded_are_gated() {
+    let (sink, notes) = Notebook::new();
+    let (recording, mut producers) = start_with(1, 2, vec![], sink, |options| {
+        options.streams[0].recorded = false;
+    });
+    for seq in 0..30 {
+        commit(&mut producers[0], seq).unwrap();
+    }
+    drop(producers);
+    let (summary, error) = recording.finish(&[], |_| Vec::new());
+    assert!(error.is_none());
+    let stream = summary.stats.streams[0];
+    assert_law(&summary.stats);
+    assert_eq!(
+        (stream.written, stream.gated, stream.gated_samples),
+        (0, 30, 300)
+    );
+    assert!(notes.lock().unwrap().blocks.is_empty());
+}
+
+fn feed_of(recording: &Recording) -> Arc<Feed> {
+    recording.feed().expect("a feed was asked for")
+}
+
+#[test]
+fn a_feed_hands_out_every_block_at_the_consumers_pace() {
+    let (recording, mut producers) = start_with(2, 2, vec![], Box::new(NullSink), |options| {
+        options.feed = true;
+    });
+    let feed = feed_of(&recording);
+    let consumer = std::thread::spawn(move || {
+        let mut seen = [0, 0];
+        let mut kept = Vec::new();
+        loop {
+            match feed.next(Duration::from_secs(20)) {
+                Ok(block) => {
+                    assert_eq!(block.header.seq, seen[block.stream]);
+                    assert_eq!(*block.data, content(block.header.seq));
+                    seen[block.stream] += 1;
+                    // More than there are slots: it must go on all the same.
+                    kept.push(block);
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                Err(Missed::Ended) => break (seen, kept),
+                Err(Missed::Timeout) => panic!("the feed stopped"),
+            }
+        }
+    });
+    for seq in 0..100 {
+        for producer in &mut producers {
+            commit(producer, seq).unwrap();
+        }
+    }
+    drop(producers);
+    let (summary, error) = recording.finish(&[], |_| Vec::new());
+    assert!(error.is_none());
+    assert_law(&summary.stats);
+    let (seen, kept) = consumer.join().unwrap();
+    assert_eq!(seen, [100, 100]);
+    for block in kept {
+        assert_eq!(*block.data, content(block.header.seq));
+    }
+}
+
+#[test]
+fn a_feed_that_nobody_reads_holds_the_producer_and_lets_go_when_closed() {
+    let (recording, mut producers) = start_with(1, 1, vec![], Box::new(NullSink), |options| {
+        options.feed = true;
+    });
+    let feed = feed_of(&recording);
+    let mut committed = 0;
+    while let Ok(slot) = producers[0].reserve_until(Instant::now() + Duration::from_millis(200)) {
+        slot.commit(BlockMeta::default());
+        committed += 1;
+    }
+    assert_eq!(committed, 8, "as many as there are slots");
+    feed.close();
+    commit(&mut producers[0], 8).unwrap();
+    assert_eq!(
+        feed.next(Duration::from_secs(1)).unwrap_err(),
+        Missed::Ended
+    );
+    drop(producers);
+    let (summary, error) = recording.finish(&[], |_| Vec::new());
+    assert!(error.is_none());
+    assert_law(&summary.stats);
+}
+
+#[test]
+fn a_tap_that_nobody_reads_holds_nobody() {
+    let (recording, mut producers) = start(1, 1, vec![], Box::new(NullSink));
+    let tap = Tap::of_blocks(2);
+    recording.attach(0, Arc::clone(&tap)).unwrap();
+    for seq in 0..500 {
+        commit(&mut producers[0], seq).unwrap();
+    }
+    drop(producers);
+    let (summary, error) = recording.finish(&[], |_| Vec::new());
+    assert!(error.is_none());
+    assert_eq!(summary.stats.streams[0].written, 500);
+    assert_eq!(tap.dropped(), (498, 4980));
+    assert_eq!(tap.next(Duration::ZERO).unwrap().0.data, content(498));
+    assert_eq!(tap.next(Duration::ZERO).unwrap().0.data, content(499));
+    assert_eq!(tap.next(Duration::from_secs(9)).unwrap_err(), Missed::Ended);
+}
+
+#[test]
+fn what_a_ring_drops_is_accounted_for() {
+    for policy in [Policy::DropOldest, Policy::DropNewest] {
+        let (sink, notes) = Notebook::new();
+        let stage = Arc::new(Uneven::default());
+        let (recording, mut producers) = start_with(1, 2, vec![stage], sink, |options| {
+            options.streams[0].slots.policy = policy;
+        });
+        let mut newest = 0;
+        for seq in 0..300 {
+            match commit(&mut producers[0], seq) {
+                Ok(()) => newest = seq,
+                Err(ReserveError::Dropped) => producers[0].add_lost(10),
+                Err(ReserveError::Full) => producers[0].add_lost(10),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        drop(producers);
+        let (summary, error) = recording.finish(&[], |_| Vec::new());
+        assert!(error.is_none());
+        assert_law(&summary.stats);
+        let stream = summary.stats.streams[0];
+        assert!(stream.written < 300, "{policy:?} dropped something");
+        assert_eq!(
+            stream.written_samples + stream.lost,
+            (newest + 1) * 10,
+            "{policy:?}: {stream:?}"
+        );
+        assert_eq!(notes.lock().unwrap().blocks.len() as u64, stream.written);
+    }
 }

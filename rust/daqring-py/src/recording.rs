@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use daqring_engine::stages::Checksum;
 use daqring_engine::{
-    Checksum, EngineError, LogSink, Note, Notes, NullSink, RecordingOptions, RecordingStats, Sink,
-    Stage, StreamOptions, StreamStats,
+    EngineError, LogSink, Note, Notes, NullSink, RecordingOptions, RecordingStats, Sink,
+    StageOptions, StreamOptions, StreamStats, WorkStats,
 };
 use daqring_log::{ClockPair, Gap, GapCause, LogOptions, LogWriter};
 use daqring_ring::WaitStrategy;
@@ -25,7 +26,6 @@ struct StreamArgument {
     group: GroupArgument,
     slot_bytes: usize,
     slots: usize,
-    workers: usize,
 }
 
 /// Rings, workers, writer and log of a recording. Private: `daqring.Recorder` is the way in.
@@ -47,7 +47,7 @@ struct StreamArgument {
 ///       or `"frequencies"`: the start time plus the sum of the first float channel's values (s), or of
 ///       their inverses (Hz);
 ///     - `"records"` (optional, bool): the blocks are samples of triggers, committed with `record=`.
-/// - `"slot_bytes"`, `"slots"`: size and number of the ring's slots; `"workers"`: threads, 1 or more.
+/// - `"slot_bytes"`, `"slots"`: size and number of the ring's slots.
 ///
 /// The samples of a block are one run per channel, one behind the other, little-endian.
 #[pyclass(frozen, module = "daqring._native")]
@@ -116,11 +116,15 @@ fn taken() -> PyErr {
 impl Recording {
     /// Creates the log (`path=None`: no log) and starts the threads.
     #[new]
-    #[pyo3(signature = (path, streams, *, overwrite=false, crc=true, properties=None, log=None))]
+    #[pyo3(signature = (
+        path, streams, *, workers=1, overwrite=false, crc=true, properties=None, log=None
+    ))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
         streams: Vec<StreamArgument>,
+        workers: usize,
         overwrite: bool,
         crc: bool,
         properties: Option<PropertiesArgument>,
@@ -130,6 +134,13 @@ impl Recording {
             let mut groups = Vec::new();
             let mut options = Vec::new();
             let mut conversions = Vec::new();
+            let mut stages = Vec::new();
+            if crc {
+                stages.push(StageOptions {
+                    stage: Arc::new(Checksum),
+                    logged: false,
+                });
+            }
             for stream in streams {
                 options.push(StreamOptions {
                     name: stream.group.name.clone(),
@@ -139,7 +150,8 @@ impl Recording {
                         wait: WaitStrategy::Park,
                         ..SlotOptions::new(stream.slot_bytes, stream.slots)
                     },
-                    workers: stream.workers,
+                    stages: stages.clone(),
+                    recorded: true,
                 });
                 let (group, runs) = stream.group.into_spec()?;
                 groups.push(group);
@@ -165,14 +177,12 @@ impl Recording {
                     Box::new(sink)
                 }
             };
-            let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
-            if crc {
-                stages.push(Arc::new(Checksum));
-            }
             let (running, producers) = daqring_engine::Recording::start(
                 RecordingOptions {
                     streams: options,
-                    stages,
+                    workers,
+                    wait: WaitStrategy::Park,
+                    feed: false,
                 },
                 sink,
             )
@@ -366,6 +376,7 @@ fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'p
             ("written_samples", stream.written_samples),
             ("written_bytes", stream.written_bytes),
             ("gated", stream.gated),
+            ("gated_samples", stream.gated_samples),
             ("failed", stream.failed),
             ("failed_samples", stream.failed_samples),
             ("lost", stream.lost),
@@ -377,6 +388,44 @@ fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'p
     }
     dict.set_item("streams", streams)?;
     dict.set_item("slowest_write_ns", stats.slowest_write_ns)?;
+    let mut stages = Vec::new();
+    for stage in &stats.stages {
+        let entry = work_dict(py, &stage.work)?;
+        entry.set_item("stream", stage.stream)?;
+        entry.set_item("name", &stage.name)?;
+        stages.push(entry);
+    }
+    dict.set_item("stages", stages)?;
+    let mut workers = Vec::new();
+    for worker in &stats.workers {
+        let entry = work_dict(py, &worker.work)?;
+        entry.set_item("cpu_seconds", worker.cpu_ns.map(|ns| ns as f64 / 1e9))?;
+        workers.push(entry);
+    }
+    dict.set_item("workers", workers)?;
+    let mut derived = Vec::new();
+    for stream in &stats.derived {
+        let entry = PyDict::new(py);
+        entry.set_item("name", &stream.name)?;
+        entry.set_item("source", stream.source)?;
+        entry.set_item("blocks", stream.blocks)?;
+        entry.set_item("samples", stream.samples)?;
+        entry.set_item("written_samples", stream.written_samples)?;
+        entry.set_item("written_bytes", stream.written_bytes)?;
+        entry.set_item("lost", stream.lost)?;
+        entry.set_item("lost_unknown", stream.lost_unknown)?;
+        derived.push(entry);
+    }
+    dict.set_item("derived", derived)?;
+    Ok(dict)
+}
+
+/// Blocks, and seconds spent on them.
+fn work_dict<'py>(py: Python<'py>, work: &WorkStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("blocks", work.blocks)?;
+    dict.set_item("busy", work.busy_ns as f64 / 1e9)?;
+    dict.set_item("longest", work.longest_ns as f64 / 1e9)?;
     Ok(dict)
 }
 
