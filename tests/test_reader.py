@@ -291,9 +291,7 @@ def test_wrong_plans_are_refused(make_task, tmp_path):
             {"name": name, "dtype": "int16", "unit": "", "scale": None, "properties": {}} for name in "ab"
         ],
     }
-    recording = _native.Recording(
-        tmp_path / "run.tdms", [{"group": group, "slot_bytes": 400, "slots": 4}]
-    )
+    recording = _native.Recording(tmp_path / "run.tdms", [{"group": group, "slot_bytes": 400, "slots": 4}])
     plan = {
         **{"handle": source.handle, "dtype": "int16", "channels": 2, "block": 100, "most": 100},
         **{"rate": 1000.0, "position": 0, "end": 10, "stop_task": True, "monotonic_ns": 0},

@@ -28,7 +28,8 @@ def write_log(path, data, *, scale=None, block=1000, dt=0.001, properties=None, 
     }
     native = _native.Recording(
         path,
-        [{"group": group, "slot_bytes": block * channels * data.itemsize, "slots": 4}], workers=2,
+        [{"group": group, "slot_bytes": block * channels * data.itemsize, "slots": 4}],
+        workers=2,
         properties=properties,
     )
     native.set_start_time(0, 1_700_000_000_123_456_789)
