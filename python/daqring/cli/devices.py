@@ -6,7 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from daqring.cli.driver import simulation_flags, with_driver
+from daqring.cli.driver import simulation_flags, simulation_of, with_driver
+from daqring.runfile import Run
 
 if TYPE_CHECKING:
     from daqring.cli.arguments import Commands
@@ -23,7 +24,9 @@ def add(commands: Commands) -> None:
 
 
 def _devices(arguments: argparse.Namespace) -> int:
-    return with_driver(arguments, _list_devices)
+    simulation = simulation_of(arguments)
+    run = Run({} if simulation is None else {"simulation": simulation})
+    return with_driver(run, lambda: _list_devices(arguments))
 
 
 def _list_devices(arguments: argparse.Namespace) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from daqring.cli.arguments import Refusal, complain
+from daqring.runfile import Run
 
-__all__ = ["simulation_flags", "with_driver"]
+__all__ = ["simulation_flags", "simulation_of", "with_driver"]
 
 
 def simulation_flags(parser: argparse.ArgumentParser) -> None:
@@ -29,33 +31,37 @@ def simulation_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _prepare_driver(arguments: argparse.Namespace) -> None:
-    if arguments.simulate:
-        import daqring.sim
+def simulation_of(arguments: argparse.Namespace, *, simulated: bool = False) -> dict[str, Any] | None:
+    """What the flags say of the simulated driver; ``None`` where they do not ask for it.
 
-        try:
-            daqring.sim.install(
-                product=arguments.product,
-                signal="pattern" if arguments.pattern else "sine",
-                clock="unthrottled" if arguments.unthrottled else "real",
-            )
-        except ValueError as error:
-            raise Refusal(str(error)) from error
-    else:
+    `simulated`: a run file asks for it already.
+    """
+    if not (arguments.simulate or simulated):
         for flag in ("product", "pattern", "unthrottled"):
             if getattr(arguments, flag):
                 raise Refusal(f"--{flag} is for the simulated driver: add --simulate")
+        return None
+    table: dict[str, Any] = {}
+    if not simulated:
+        table["signal"] = "sine"
+    if arguments.product is not None:
+        table["product"] = arguments.product
+    if arguments.pattern:
+        table["signal"] = "pattern"
+    if arguments.unthrottled:
+        table["clock"] = "unthrottled"
+    return table
 
 
-def with_driver(arguments: argparse.Namespace, run: Any) -> int:
-    """Runs what needs the driver; turns the package's errors into sentences."""
-    _prepare_driver(arguments)
+def with_driver(run: Run, act: Callable[[], int]) -> int:
+    """Does what needs the driver that `run` asks for; turns the driver's errors into sentences."""
+    run.prepare_driver()
     from nidaqmx.errors import DaqError, DaqNotFoundError, DaqNotSupportedError, Error
 
     from daqring.source import describe
 
     try:
-        return int(run(arguments))
+        return act()
     except (DaqNotFoundError, DaqNotSupportedError):
         return complain(
             "the NI-DAQmx driver is not installed on this machine; install it from NI, "

@@ -5,85 +5,122 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import daqring
 from daqring.cli.arguments import EXIT_INTERRUPTED, EXIT_LOST, Refusal, complain, count, positive
-from daqring.cli.driver import simulation_flags, with_driver
+from daqring.cli.driver import simulation_flags, simulation_of, with_driver
+from daqring.cli.ending import Ending
+from daqring.runfile import Run
 
 if TYPE_CHECKING:
     from daqring.cli.arguments import Commands
+    from daqring.report import Report
 
-__all__ = ["add"]
+__all__ = ["add", "add_run_flags", "run_of"]
+
+TERMINALS = {
+    "default": "DEFAULT",
+    "rse": "RSE",
+    "nrse": "NRSE",
+    "diff": "DIFF",
+    "pseudo-diff": "PSEUDO_DIFF",
+}
+STORAGE = ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve")
 
 
 def add(commands: Commands) -> None:
     """Adds the command to the parser."""
     record = commands.add_parser(
         "record",
-        help="record analog inputs into a TDMS file",
-        description="Record analog input voltages into a TDMS file that LabVIEW, DIAdem, Excel, MATLAB and "
-        "npTDMS open. Without --seconds or --samples it runs until Ctrl-C.",
-        epilog="Example: daqring record run.tdms --ai Dev1/ai0:7 --rate 1e5 --seconds 5 --simulate",
+        help="record into a TDMS file: from flags, a run file, a saved task or your own function",
+        description="Record into a TDMS file that LabVIEW, DIAdem, Excel, MATLAB and npTDMS open. What to "
+        "record is said by --ai and --rate, by a run file (RUN.toml), by a task saved in NI MAX "
+        "(--task) or by a function of yours (--from). Without --seconds or --samples it runs until "
+        "Ctrl-C, which ends it in order; a second Ctrl-C leaves at once.",
+        epilog="Examples:\n"
+        "  daqring record run.tdms --ai Dev1/ai0:7 --rate 1e5 --seconds 5 --simulate\n"
+        "  daqring record run.toml                    everything from a file, see docs/run-files.md\n"
+        "  daqring record run.toml --seconds 60       flags win over the file\n"
+        "  daqring record run.tdms --ai Dev1/ai0 --rate 1e3 --show-config > run.toml\n"
+        "  daqring record run.tdms --from rig.py:make_tasks\n"
+        "Exit status: 1 error; 3 samples were lost; 130 interrupted early; 0 otherwise.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    record.add_argument("out", metavar="OUT", help="the file to make")
-    record.add_argument(
-        "--ai", metavar="CHANNELS", required=True, help="physical channels, such as Dev1/ai0:7"
+    add_run_flags(record)
+    show = record.add_argument_group("what it shows")
+    show.add_argument(
+        "--show-config", action="store_true", help="print the whole description as a run file, and end"
     )
-    record.add_argument(
-        "--rate",
-        type=positive,
-        required=True,
-        metavar="HZ",
-        help="samples per second and channel, such as 1e6",
+    show.add_argument("--json", action="store_true", help="print the report as JSON")
+    show.add_argument("--quiet", action="store_true", help="no health on the terminal")
+    record.set_defaults(run=_record)
+
+
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that describe a run; :func:`run_of` reads them."""
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="RUN.toml | OUT",
+        help="a run file, the file to make, or both in this order",
     )
-    length = record.add_mutually_exclusive_group()
-    length.add_argument("--seconds", type=positive, metavar="S", help="how long to record")
-    length.add_argument("--samples", type=count, metavar="N", help="samples per channel to record")
-    record.add_argument(
+    what = parser.add_argument_group("what to record")
+    what.add_argument("--ai", metavar="CHANNELS", help="physical voltage channels, such as Dev1/ai0:7")
+    what.add_argument(
+        "--rate", type=positive, metavar="HZ", help="samples per second and channel, such as 1e6"
+    )
+    what.add_argument(
         "--range",
         nargs=2,
         type=float,
-        default=(-10.0, 10.0),
         metavar=("MIN", "MAX"),
         help="input range in volts (default: -10 10)",
     )
-    record.add_argument(
-        "--terminal",
-        default="default",
-        choices=("default", "rse", "nrse", "diff", "pseudo-diff"),
-        help="how the inputs are wired (default: as the device prefers)",
+    what.add_argument(
+        "--terminal", choices=TERMINALS, help="how the inputs are wired (default: as the device prefers)"
     )
-    record.add_argument("--block-ms", type=positive, metavar="MS", help="length of a block in milliseconds")
-    record.add_argument(
+    what.add_argument("--name", help="name of the task, and of the group in the file")
+    what.add_argument(
+        "--task", action="append", metavar="NAME", help="a task saved in NI MAX; may be given several times"
+    )
+    what.add_argument(
+        "--from",
+        dest="function",
+        metavar="FILE.py:FUNCTION",
+        help="a function of yours that makes the task, or a list of tasks",
+    )
+    length = parser.add_argument_group("how long").add_mutually_exclusive_group()
+    length.add_argument("--seconds", type=positive, metavar="S", help="how long to record")
+    length.add_argument("--samples", type=count, metavar="N", help="samples per channel to record")
+    how = parser.add_argument_group("how")
+    how.add_argument("--block-ms", type=positive, metavar="MS", help="length of a block in milliseconds")
+    how.add_argument(
         "--dtype",
         choices=("auto", "raw", "float64"),
-        default="auto",
-        help="what to store: codes with scaling, or volts (default: auto)",
+        help="what to store: codes with scaling, or scaled values (default: auto)",
     )
-    record.add_argument(
+    how.add_argument(
         "--buffer-seconds",
         type=positive,
-        default=4.0,
         metavar="S",
         help="raise the driver's buffer to this much (default: 4)",
     )
-    record.add_argument(
+    how.add_argument(
         "--reader",
         choices=("auto", "native", "python"),
-        default="auto",
         help="who reads the driver: a native thread, which needs no interpreter, or Python (default: auto)",
     )
-    record.add_argument("--name", default="", help="name of the task, and of the group in the file")
-    record.add_argument(
+    how.add_argument("--workers", type=count, metavar="N", help="threads that work on blocks (default: 1)")
+    how.add_argument(
         "--property",
         action="append",
         default=[],
         metavar="KEY=TEXT",
         help="a property of the file; may be given several times",
     )
-    record.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    storage = record.add_argument_group("storage", "Sizes are such as '4 GB', times such as '10 min'.")
+    how.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    storage = parser.add_argument_group("storage", "Sizes are such as '4 GB', times such as '10 min'.")
     storage.add_argument(
         "--sync",
         metavar="WHEN",
@@ -108,80 +145,129 @@ def add(commands: Commands) -> None:
     storage.add_argument(
         "--reserve", metavar="SIZE", help="stop in order when the disk has less free space (default: 64 MiB)"
     )
-    record.add_argument("--json", action="store_true", help="print the report as JSON")
-    record.add_argument("--quiet", action="store_true", help="no progress bar")
-    simulation_flags(record)
-    record.set_defaults(run=_record)
+    alone = parser.add_argument_group("left alone")
+    alone.add_argument(
+        "--keep-awake", action="store_true", help="keep the computer from sleeping while it records"
+    )
+    simulation_flags(parser)
 
 
-def _record(arguments: argparse.Namespace) -> int:
-    return with_driver(arguments, _record_task)
+def run_of(arguments: argparse.Namespace) -> Run:
+    """The run that the flags and the run file describe, unchecked.
 
-
-def _record_task(arguments: argparse.Namespace) -> int:
-    import nidaqmx
-    from nidaqmx.constants import AcquisitionType, TerminalConfiguration
-
-    terminals = {
-        "default": TerminalConfiguration.DEFAULT,
-        "rse": TerminalConfiguration.RSE,
-        "nrse": TerminalConfiguration.NRSE,
-        "diff": TerminalConfiguration.DIFF,
-        "pseudo-diff": TerminalConfiguration.PSEUDO_DIFF,
-    }
-    properties = {}
+    Raises:
+        Refusal, RunFileError, OSError: They cannot be understood.
+    """
+    paths = list(arguments.paths)
+    run = Run({})
+    if paths and paths[0].lower().endswith(".toml"):
+        run = Run.load(paths.pop(0))
+    if len(paths) > 1:
+        raise Refusal(f"one file can be made, and {', '.join(paths)} are several")
+    values: dict[str, Any] = {"out": paths[0]} if paths else {}
+    for key in ("seconds", "samples", "block_ms", "dtype", "buffer_seconds", "reader", "workers"):
+        if (value := getattr(arguments, key)) is not None:
+            values[key] = value
+    if arguments.seconds is not None or arguments.samples is not None:
+        # Of the two the flag wins over the other one of the file, too.
+        below = {key: value for key, value in run.description.items() if key not in ("seconds", "samples")}
+        run = Run(below, run.file, run.lines)
+    for key in ("overwrite", "keep_awake"):
+        if getattr(arguments, key):
+            values[key] = True
     for pair in arguments.property:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise Refusal(f"--property {pair!r} is not of the form KEY=TEXT")
-        properties[key] = text
-    storage = {
-        name: value
-        for name in ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve")
-        if (value := getattr(arguments, name)) is not None
-    }
+        values.setdefault("properties", {})[key] = text
+    log = {name: value for name in STORAGE if (value := getattr(arguments, name)) is not None}
     if arguments.buffered:
-        storage["direct_io"] = False
-    try:
-        log = daqring.LogOptions(**storage)
-    except ValueError as error:
-        raise Refusal(str(error)) from None
-    low, high = arguments.range
-    if not low < high:
-        raise Refusal(f"--range {low:g} {high:g}: the minimum must be below the maximum")
-    failure: Exception | None = None
-    with nidaqmx.Task(arguments.name) as task:
-        task.ai_channels.add_ai_voltage_chan(
-            arguments.ai, terminal_config=terminals[arguments.terminal], min_val=low, max_val=high
-        )
-        task.timing.cfg_samp_clk_timing(arguments.rate, sample_mode=AcquisitionType.CONTINUOUS)
-        try:
-            report = daqring.record(
-                task,
-                arguments.out,
-                seconds=arguments.seconds,
-                samples=arguments.samples,
-                block_ms=arguments.block_ms,
-                overwrite=arguments.overwrite,
-                dtype=arguments.dtype,
-                buffer_seconds=arguments.buffer_seconds,
-                reader=arguments.reader,
-                properties=properties,
-                log=log,
-                progress=False if arguments.quiet else None,
-            )
-        except FileExistsError:
+        log["direct_io"] = False
+    if log:
+        values["log"] = log
+    simulation = simulation_of(arguments, simulated=run.simulated)
+    if simulation is not None:
+        values["simulation"] = simulation
+    return _with_tasks(run, arguments).over(values)
+
+
+def _with_tasks(run: Run, arguments: argparse.Namespace) -> Run:
+    """The run with the tasks that the flags describe in the place of the file's, or changed by them."""
+    ways = {"--ai": arguments.ai, "--task": arguments.task, "--from": arguments.function}
+    given = [way for way, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise Refusal(f"{' and '.join(given)} say both what to record; give one of them")
+    channel: dict[str, Any] = {}
+    if arguments.range is not None:
+        low, high = arguments.range
+        if not low < high:
+            raise Refusal(f"--range {low:g} {high:g}: the minimum must be below the maximum")
+        channel |= {"min_val": low, "max_val": high}
+    if arguments.terminal is not None:
+        channel["terminal_config"] = TERMINALS[arguments.terminal]
+    if channel and arguments.ai is None:
+        raise Refusal("--range and --terminal are for the channels of --ai; a run file has its own")
+    below = {key: value for key, value in run.description.items() if not (given and key in ("tasks", "from"))}
+    tasks: list[dict[str, Any]] = below.get("tasks", []) if not given else []
+    if arguments.function is not None:
+        return Run(below | {"from": arguments.function}, run.file, _without_from(run))
+    if arguments.task is not None:
+        tasks = [{"saved": name} for name in arguments.task]
+    elif arguments.ai is not None:
+        replaced = run.description.get("tasks", [{}])
+        timing = replaced[0].get("timing", {}) if len(replaced) == 1 else {}
+        if arguments.rate is None and "rate" not in timing:
+            raise Refusal("--ai needs --rate, the samples per second and channel")
+        voltage = {"kind": "voltage", "physical_channel": arguments.ai, "min_val": -10.0, "max_val": 10.0}
+        tasks = [{"timing": timing, "channels": [voltage | channel]}]
+    change: dict[str, Any] = {}
+    if arguments.rate is not None:
+        change["timing"] = {"rate": arguments.rate}
+    if arguments.name is not None:
+        change["name"] = arguments.name
+    if change:
+        if len(tasks) != 1:
+            flag = "--rate" if arguments.rate is not None else "--name"
             raise Refusal(
-                f"{arguments.out} exists already; choose another name, or add --overwrite"
-            ) from None
-        except (daqring.RecordingError, daqring.DriverError) as error:
-            if error.report is None:
-                raise
-            report, failure = error.report, error
-    if arguments.json:
-        print(json.dumps(report.to_dict(), indent=2))
-    else:
-        print(report)
+                f"{flag} is for a single task; there are {len(tasks)}"
+                + ("" if tasks else ": say what to record by --ai, --task, --from or a run file")
+            )
+        tasks = [Run(tasks[0]).over(change).description]
+    return Run(below | ({"tasks": tasks} if tasks else {}), run.file, run.lines)
+
+
+def _without_from(run: Run) -> dict[Any, int]:
+    """The lines, without that of a function which a flag has replaced: it is relative to here then."""
+    return {path: line for path, line in run.lines.items() if path != ("from",)}
+
+
+def _record(arguments: argparse.Namespace) -> int:
+    run = run_of(arguments)
+    run.check()
+    if arguments.show_config:
+        print(run.to_toml(), end="")
+        return 0
+    out = run.out
+    return with_driver(run, lambda: _record_run(run, out, arguments))
+
+
+def _record_run(run: Run, out: str, arguments: argparse.Namespace) -> int:
+    failure: Exception | None = None
+    try:
+        recorder = run.recorder()
+        with Ending(recorder, keep_awake=bool(run.description.get("keep_awake"))) as ending:
+            report = ending.run(show=False if arguments.quiet else None)
+    except FileExistsError:
+        raise Refusal(f"{out} exists already; choose another name, or add --overwrite") from None
+    except (daqring.RecordingError, daqring.DriverError) as error:
+        if error.report is None:
+            raise
+        report, failure = error.report, error
+    return _tell(report, failure, as_json=arguments.json)
+
+
+def _tell(report: Report, failure: Exception | None, *, as_json: bool) -> int:
+    print(json.dumps(report.to_dict(), indent=2) if as_json else report)
     if failure is not None:
         return complain(str(failure))
     if report.samples_lost:
