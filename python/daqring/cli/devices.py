@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from daqring.cli.arguments import Refusal
 from daqring.cli.driver import simulation_flags, simulation_of, with_driver
 from daqring.runfile import Run
 
@@ -19,6 +20,11 @@ def add(commands: Commands) -> None:
     """Adds the command to the parser."""
     devices = commands.add_parser("devices", help="list the devices that the driver knows")
     devices.add_argument("--json", action="store_true", help="print them as JSON")
+    devices.add_argument(
+        "--save",
+        metavar="FILE",
+        help="write them to a .toml file (or .ini, NI's format) that daqring.sim.configure() reads",
+    )
     simulation_flags(devices)
     devices.set_defaults(run=_devices)
 
@@ -32,6 +38,13 @@ def _devices(arguments: argparse.Namespace) -> int:
 def _list_devices(arguments: argparse.Namespace) -> int:
     from nidaqmx.system import System
 
+    if arguments.save is not None:
+        from daqring.sim import _devices
+
+        try:
+            _devices.write(arguments.save, _devices.describe_rig())
+        except ValueError as error:
+            raise Refusal(str(error)) from None
     rows = []
     for device in System.local().devices:
         rows.append(

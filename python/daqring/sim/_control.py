@@ -26,13 +26,21 @@ __all__ = [
     "plug",
     "products",
     "reset",
+    "save_devices",
     "signal",
     "step",
     "trigger",
     "unplug",
 ]
 
-Devices = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[str] | str | os.PathLike[str]
+Devices = (
+    Mapping[str, str]
+    | Iterable[tuple[str, str]]
+    | Iterable[str]
+    | Iterable[Mapping[str, Any]]
+    | str
+    | os.PathLike[str]
+)
 """Devices as a mapping or pairs of name and product type, as ``"Dev1=PCIe-6363"``, or a file."""
 
 
@@ -78,38 +86,69 @@ def configure(devices: Devices) -> None:
 
     Args:
         devices: names and product types: ``{"Dev1": "PXIe-6396"}``, ``[("Dev1", "PXIe-6396")]`` or
-            ``["Dev1=PXIe-6396"]``. A product type alone (``["PXIe-6396", "USB-6003"]``) becomes
-            Dev1, Dev2 and so on. A path that ends with ``.toml`` or ``.ini`` is read: TOML with a
-            table ``[devices.Dev1]`` and ``product = "PXIe-6396"`` for each device, or NI's format.
+            ``["Dev1=PXIe-6396"]``. A product type alone (``["PXIe-6396", "cDAQ-9178", "NI 9234"]``)
+            is named as NI does: Dev1, cDAQ1, cDAQ1Mod1. A module sits in the chassis and slot that
+            its name begins with (``cDAQ1Mod3``), else in the next free slot of the last chassis. A
+            path that ends with ``.toml`` or ``.ini`` is read: TOML with a table ``[devices.Dev1]``
+            and ``product = "PXIe-6396"`` for each device, or NI's format for simulated devices.
+            Mappings with the keys of such a table, and ``name``, are taken, too.
 
     Raises:
-        ValueError: where a product type is not known, a name cannot be used, or a file describes
-            no devices.
+        ValueError: where a product type is not known, a name cannot be used, a module fits no
+            chassis, or a file describes no devices. Errors in files name the line and the key.
         OSError: where a file cannot be read.
 
     Tasks that exist are aborted.
     """
-    _native.sim_configure(_pairs(devices))
+    specs, source = _specs(devices)
+    try:
+        _native.sim_configure(specs)
+    except ValueError as error:
+        if source is None:
+            raise
+        raise ValueError(f"{source}: {error}") from None
 
 
-def _pairs(devices: Devices) -> list[tuple[str, str]]:
+def _specs(devices: Devices) -> tuple[list[dict[str, Any]], str | None]:
+    """Descriptions of devices, and the file that they come from."""
     if isinstance(devices, os.PathLike):
-        return _devices.load(devices)
+        return _devices.load(devices)[0], os.fspath(devices)
     if isinstance(devices, str):
         if devices.lower().endswith((".toml", ".ini")):
-            return _devices.load(devices)
+            return _devices.load(devices)[0], devices
         devices = [devices]
     if isinstance(devices, Mapping):
-        return [(str(name), str(product)) for name, product in devices.items()]
-    pairs = []
-    for number, device in enumerate(devices, 1):
-        if isinstance(device, str):
+        devices = [(str(name), str(product)) for name, product in devices.items()]
+    specs = []
+    for device in devices:
+        if isinstance(device, Mapping):
+            given = dict(device)
+            specs.append(_devices.spec(str(given.pop("name", "")), str(given.pop("product", "")), **given))
+        elif isinstance(device, str):
             name, equals, product = device.partition("=")
-            pairs.append((name.strip(), product.strip()) if equals else (f"Dev{number}", device))
+            name, product = (name.strip(), product.strip()) if equals else ("", device.strip())
+            if equals and not name:
+                raise ValueError(f"{device!r} has no name before the =.")
+            specs.append(_devices.spec(name, product))
         else:
             name, product = device
-            pairs.append((str(name), str(product)))
-    return pairs
+            if not str(name).strip():
+                raise ValueError(f"A device of type {product!r} has no name.")
+            specs.append(_devices.spec(str(name), str(product)))
+    return specs, None
+
+
+def save_devices(path: str | os.PathLike[str]) -> None:
+    """Writes the simulated devices to a file that :func:`configure` reads.
+
+    Args:
+        path: a name that ends with ``.toml``, or with ``.ini`` for NI's text format.
+
+    Raises:
+        ValueError: for another ending.
+        OSError: where the file cannot be written.
+    """
+    _devices.write(path, _native.sim_device_specs())
 
 
 def devices() -> dict[str, str]:

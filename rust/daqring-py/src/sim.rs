@@ -1,6 +1,6 @@
 //! The simulated driver's control functions, as `daqring.sim` calls them.
 
-use nidaqmx_sim::control::{self, ClockMode, ConfigError, Fault, FaultKind, Signal};
+use nidaqmx_sim::control::{self, ClockMode, ConfigError, DeviceSpec, Fault, FaultKind, Signal};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -16,10 +16,61 @@ fn sim_products() -> Vec<&'static str> {
     control::products()
 }
 
-/// Replaces all devices by pairs of name and product type.
+/// A device as a dictionary describes it; every key is there.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Described {
+    name: String,
+    product: String,
+    serial: Option<u32>,
+    chassis: Option<String>,
+    slot: Option<u32>,
+    pxi_chassis: Option<u32>,
+    hostname: Option<String>,
+    address: Option<String>,
+    reserved: Option<bool>,
+}
+
+/// Replaces all devices by those that dictionaries describe.
 #[pyfunction]
-fn sim_configure(py: Python<'_>, devices: Vec<(String, String)>) -> PyResult<()> {
-    py.detach(|| control::configure(&devices)).map_err(refused)
+fn sim_configure(py: Python<'_>, devices: Vec<Described>) -> PyResult<()> {
+    let specs: Vec<_> = devices
+        .into_iter()
+        .map(|one| DeviceSpec {
+            name: one.name,
+            product: one.product,
+            serial: one.serial,
+            chassis: one.chassis,
+            slot: one.slot,
+            pxi_chassis: one.pxi_chassis,
+            hostname: one.hostname,
+            address: one.address,
+            reserved: one.reserved,
+        })
+        .collect();
+    py.detach(|| control::configure_devices(&specs))
+        .map_err(refused)
+}
+
+/// The devices as dictionaries from which the same ones can be made.
+#[pyfunction]
+fn sim_device_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    control::device_specs()
+        .into_iter()
+        .map(|spec| {
+            let entry = PyDict::new(py);
+            entry.set_item("name", spec.name)?;
+            entry.set_item("product", spec.product)?;
+            entry.set_item("serial", spec.serial)?;
+            entry.set_item("chassis", spec.chassis)?;
+            entry.set_item("slot", spec.slot)?;
+            entry.set_item("pxi_chassis", spec.pxi_chassis)?;
+            entry.set_item("hostname", spec.hostname)?;
+            entry.set_item("address", spec.address)?;
+            entry.set_item("reserved", spec.reserved)?;
+            Ok(entry)
+        })
+        .collect()
 }
 
 /// The devices as pairs of name and product type.
@@ -195,6 +246,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sim_products, module)?)?;
     module.add_function(wrap_pyfunction!(sim_configure, module)?)?;
     module.add_function(wrap_pyfunction!(sim_devices, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_device_specs, module)?)?;
     module.add_function(wrap_pyfunction!(sim_reset, module)?)?;
     module.add_function(wrap_pyfunction!(sim_clear_all, module)?)?;
     module.add_function(wrap_pyfunction!(sim_set_clock, module)?)?;

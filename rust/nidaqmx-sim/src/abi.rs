@@ -1011,4 +1011,6 @@ export! {
 pub fn link() -> usize {
     DAQmxCreateTask as *const () as usize
         ^ crate::abi_channels::DAQmxCreateLinScale as *const () as usize
+        ^ crate::abi_devices::DAQmxSelfCal as *const () as usize
+        ^ crate::abi_more_inputs::DAQmxCreateAIChargeChan as *const () as usize
 }

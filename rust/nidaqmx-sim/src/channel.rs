@@ -8,7 +8,7 @@ use crate::device::{Device, Physical};
 use crate::digital::{Count, Lines};
 use crate::error::{Error, Result, code};
 use crate::plan::{Kind, Source};
-use crate::product::{AnalogInput, Differential, bus, terminal};
+use crate::product::{AnalogInput, Differential, bus, measure, terminal};
 use crate::scaling::{Polynomial, device_polynomial, invert};
 use crate::sensor::conversion;
 use crate::signal::{Generator, Signal};
@@ -67,6 +67,8 @@ pub(crate) struct Channel {
     created: BTreeMap<u32, Value>,
     /// The lines of a digital channel: port and number.
     pub(crate) lines: Vec<(u32, u32)>,
+    /// The other inputs of a channel that several make together.
+    pub(crate) partners: Vec<Channel>,
 }
 
 impl Channel {
@@ -109,7 +111,7 @@ impl Channel {
         {
             return Err(Error::value("DAQmx_AI_TermCfg", terminals));
         }
-        let mechanism = if device.product.bus == bus::USB {
+        let mechanism = if matches!(device.product.bus, bus::USB | bus::COMPACT_DAQ) {
             12590
         } else {
             10054
@@ -140,6 +142,7 @@ impl Channel {
             attributes: created.clone(),
             created,
             lines: Vec::new(),
+            partners: Vec::new(),
         })
     }
 
@@ -166,6 +169,7 @@ impl Channel {
             attributes: created.clone(),
             created,
             lines,
+            partners: Vec::new(),
         }
     }
 
@@ -208,6 +212,7 @@ impl Channel {
             attributes,
             created,
             lines: Vec::new(),
+            partners: Vec::new(),
         })
     }
 
@@ -291,7 +296,16 @@ impl Channel {
 
     /// The device's range that takes the channel's minimum and maximum: its upper end.
     fn range(&self) -> Result<f64> {
-        let ranges = self.inputs().map_or(&[][..], |ai| ai.ranges);
+        let inputs = self.inputs();
+        // The ranges of bridges move with the excitation.
+        let ranges: Vec<f64> = match inputs {
+            Some(ai) if !ai.bridge_ranges.is_empty() && self.is_bridge() => {
+                let volts = self.number(crate::sensor::attr::EXCIT_VAL).abs();
+                ai.bridge_ranges.iter().map(|ratio| ratio * volts).collect()
+            }
+            Some(ai) => ai.ranges.to_vec(),
+            None => Vec::new(),
+        };
         let (min, max) = self.limits();
         let (low, high) = self.volts()?;
         let wanted = low.abs().max(high.abs());
@@ -321,6 +335,18 @@ impl Channel {
             })
     }
 
+    fn is_bridge(&self) -> bool {
+        matches!(
+            self.integer(id::AI_MEAS_TYPE),
+            measure::BRIDGE
+                | measure::STRAIN
+                | measure::ROSETTE
+                | measure::FORCE_BRIDGE
+                | measure::PRESSURE_BRIDGE
+                | measure::TORQUE_BRIDGE
+        )
+    }
+
     fn polynomial(&self) -> Result<Polynomial> {
         let bits = self.inputs().map_or(16, |ai| ai.resolution);
         let index = match self.physical {
@@ -338,6 +364,21 @@ impl Channel {
         }
         if !self.is_analog() {
             return Err(self.unsupported(row.display()));
+        }
+        let measurement = self.integer(id::AI_MEAS_TYPE);
+        if measurement == measure::POWER {
+            return match row.id {
+                0x31D7 => Ok(Value::I32(
+                    if self.integer(crate::sensor::attr::PWR_OUTPUT_ENABLE) != 0 {
+                        15504
+                    } else {
+                        15503
+                    },
+                )),
+                0x31D9 => Ok(Value::F64s(crate::combined::supply_polynomial(0).to_vec())),
+                0x31DA => Ok(Value::F64s(crate::combined::supply_polynomial(1).to_vec())),
+                _ => Err(self.unsupported(row.display())),
+            };
         }
         match row.id {
             id::AI_RNG_HIGH => Ok(Value::F64(self.range()?)),
@@ -433,6 +474,9 @@ impl Channel {
             }
             Physical::AnalogInput(_) => {}
         }
+        if self.integer(id::AI_MEAS_TYPE) == measure::POWER {
+            return Ok(crate::combined::supply(self));
+        }
         self.check_range()?;
         let ai = self
             .inputs()
@@ -462,13 +506,19 @@ impl Channel {
         };
         let way = conversion(self)?;
         let way = (!way.is_identity()).then_some(way);
-        Ok(Source {
+        let source = Source {
             kind: Kind::Analog,
             generator,
             polynomial,
             bits,
             raw_bits: ai.raw_bits,
             way,
-        })
+            combined: None,
+        };
+        if self.partners.is_empty() {
+            Ok(source)
+        } else {
+            crate::combined::combine(self, source)
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! What a test or a program that knows it runs on the simulator can do: choose devices, move the
 //! clock, choose signals, read the ledger.
 
-use std::fmt;
-use std::sync::Arc;
-
 use crate::driver::{self, driver};
-use crate::product::PRODUCTS;
+use crate::product;
+use std::fmt;
 
 pub use crate::clock::ClockMode;
+pub use crate::configuration::{DeviceSpec, configure_devices, device_specs};
 pub use crate::fault::{Fault, FaultKind};
 pub use crate::run::Ledger;
 pub use crate::signal::{PATTERN_BLOCK, SINE_PERIOD, Signal, fill_pattern, salt};
@@ -16,6 +15,12 @@ pub use crate::wave::{Pulses, Toggles};
 /// Why the simulator could not be configured as asked. `Display` says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,40 +33,23 @@ impl std::error::Error for ConfigError {}
 /// The names of the product types that can be simulated.
 #[must_use]
 pub fn products() -> Vec<&'static str> {
-    PRODUCTS.iter().map(|product| product.name).collect()
+    product::all().map(|product| product.name).collect()
 }
 
-/// Replaces all devices. Tasks that exist keep the devices they were made with, and are aborted.
+/// Replaces all devices by pairs of name and product type; see [`configure_devices`].
 ///
 /// # Errors
-/// Where a product type is not known, or a name is empty, holds `/`, `,` or `:`, or comes twice.
+/// As [`configure_devices`].
 pub fn configure(devices: &[(String, String)]) -> Result<(), ConfigError> {
-    let mut made = Vec::new();
-    for (name, product) in devices {
-        if name.trim().is_empty() || name.contains(['/', ',', ':']) {
-            return Err(ConfigError(format!(
-                "{name:?} cannot be the name of a device: use letters, digits and underscores."
-            )));
-        }
-        let device = driver::device(name.trim(), product).ok_or_else(|| {
-            ConfigError(format!(
-                "There is no product type {product:?} to simulate; there are: {}.",
-                products().join(", ")
-            ))
-        })?;
-        if made
-            .iter()
-            .any(|known: &Arc<crate::device::Device>| known.name.eq_ignore_ascii_case(&device.name))
-        {
-            return Err(ConfigError(format!(
-                "Two devices are named {name:?}: give each a name of its own."
-            )));
-        }
-        made.push(Arc::new(device));
-    }
-    abort_all();
-    driver().set_devices(made);
-    Ok(())
+    let specs: Vec<_> = devices
+        .iter()
+        .map(|(name, product)| DeviceSpec {
+            name: name.clone(),
+            product: product.clone(),
+            ..DeviceSpec::default()
+        })
+        .collect();
+    configure_devices(&specs)
 }
 
 /// The devices as pairs of name and product type.
@@ -74,7 +62,7 @@ pub fn devices() -> Vec<(String, String)> {
         .collect()
 }
 
-fn abort_all() {
+pub(crate) fn abort_all() {
     for task in driver().tasks() {
         task.abort(crate::error::code::RUNTIME_ABORTED_ROUTING);
     }
@@ -91,6 +79,7 @@ pub fn reset() {
     driver.forget_scales();
     driver.forget_faults();
     driver.forget_archive();
+    driver.network.forget();
 }
 
 /// Clears every task; calls that wait in one fail.
@@ -218,7 +207,7 @@ fn check_toggles(toggles: &Toggles) -> Result<(), ConfigError> {
                 "Changes can begin again only after the last of them.".to_owned(),
             ));
         }
-        if toggles.times.len() % 2 != 0 {
+        if !toggles.times.len().is_multiple_of(2) {
             return Err(ConfigError(
                 "Changes that begin again have to be even in number, to end where they began."
                     .to_owned(),

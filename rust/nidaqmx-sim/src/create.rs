@@ -2,11 +2,13 @@
 
 use crate::attribute::{self, Object, Value};
 use crate::channel::{Channel, FROM_CUSTOM_SCALE, id};
+use crate::combined::rosette;
 use crate::device::Physical;
 use crate::driver::driver;
 use crate::error::{Error, Result, code};
 use crate::names;
 use crate::product::measure;
+use crate::product::terminal::DEFAULT;
 use crate::scale::kind;
 use crate::sensor::{attr, rtd_coefficients, unit, units_attribute};
 use crate::task::Task;
@@ -58,15 +60,22 @@ pub(crate) struct Wanted<'a> {
 /// The units that a kind of measurement can have, besides those of a custom scale.
 fn possible_units(measurement: i32) -> &'static [i32] {
     match measurement {
-        measure::CURRENT => &[10342],
-        measure::THERMOCOUPLE | measure::RTD | measure::THERMISTOR => &[10143, 10144, 10325, 10145],
+        measure::CURRENT | measure::CURRENT_RMS => &[10342],
+        measure::THERMOCOUPLE | measure::RTD | measure::THERMISTOR | measure::BUILT_IN_SENSOR => {
+            &[10143, 10144, 10325, 10145]
+        }
+        measure::FREQUENCY => &[10373],
+        measure::CHARGE => &[16102, 16103],
+        measure::CALCULATED_POWER => &[16203],
         measure::RESISTANCE => &[10384],
-        measure::STRAIN => &[10299],
+        measure::STRAIN | measure::ROSETTE => &[10299],
         measure::BRIDGE => &[15896, 15897],
         measure::FORCE_BRIDGE | measure::FORCE_IEPE => &[15875, 15876, 15877],
         measure::PRESSURE_BRIDGE => &[10081, 15879, 15880],
         measure::TORQUE_BRIDGE => &[15881, 15882, 15883, 15884],
-        measure::ACCELEROMETER | measure::ACCEL_4_WIRE => &[10186, 12470, 12471],
+        measure::ACCELEROMETER | measure::ACCEL_4_WIRE | measure::ACCEL_CHARGE => {
+            &[10186, 12470, 12471]
+        }
         measure::MICROPHONE => &[10081],
         measure::VELOCITY => &[15959, 15960],
         measure::LVDT | measure::EDDY_CURRENT => &[10219, 10379],
@@ -290,6 +299,228 @@ pub(crate) fn thermistor(
 /// The sound pressure in pascals at a level in decibels above 20 micropascals.
 pub(crate) fn sound_pressure(level: f64) -> f64 {
     20e-6 * 10f64.powf(level / 20.0)
+}
+
+/// The strains of gages that the measurements of a rosette are made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rosettes<'a> {
+    pub(crate) physical: &'a str,
+    pub(crate) names: &'a str,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) kind: i32,
+    pub(crate) orientation: f64,
+    pub(crate) measurements: &'a [i32],
+    pub(crate) configuration: i32,
+    pub(crate) excitation: (i32, f64),
+    pub(crate) gage_factor: f64,
+    pub(crate) resistance: f64,
+    pub(crate) poisson: f64,
+    pub(crate) leads: f64,
+}
+
+/// `DAQmxCreateAIRosetteStrainGageChan`: for each rosette, a channel per measurement.
+pub(crate) fn rosettes(task: &Task, wanted: Rosettes<'_>) -> Result<()> {
+    let each = match wanted.kind {
+        rosette::RECTANGULAR | rosette::DELTA => 3,
+        rosette::TEE => 2,
+        other => {
+            return Err(Error::value(
+                "DAQmx_AI_RosetteStrainGage_RosetteType",
+                other,
+            ));
+        }
+    };
+    let last = rosette::FIRST_MEASUREMENT + rosette::MEASUREMENTS.len() as i32;
+    let unknown = |kind: &&i32| !(rosette::FIRST_MEASUREMENT..last).contains(*kind);
+    if let Some(other) = wanted.measurements.iter().find(unknown) {
+        return Err(Error::value(
+            "DAQmx_AI_RosetteStrainGage_RosetteMeasType",
+            other,
+        ));
+    }
+    if wanted.measurements.is_empty() {
+        return Err(Error::new(code::ROSETTE_MEASUREMENTS_NOT_SPECIFIED));
+    }
+    if !wanted.orientation.is_finite() {
+        return Err(Error::value(
+            "DAQmx_AI_RosetteStrainGage_Orientation",
+            wanted.orientation,
+        ));
+    }
+    let mut common = bridge(
+        10270,
+        wanted.excitation.0,
+        wanted.excitation.1,
+        wanted.resistance,
+    )?;
+    common.retain(|(id, _)| *id != attr::BRIDGE_CFG);
+    common.extend([
+        (attr::STRAIN_UNITS, Value::I32(10299)),
+        (attr::STRAIN_CFG, Value::I32(wanted.configuration)),
+        (attr::GAGE_FACTOR, Value::F64(wanted.gage_factor)),
+        (attr::POISSON, Value::F64(wanted.poisson)),
+        (attr::LEAD_WIRE, Value::F64(wanted.leads)),
+        (attr::INITIAL_VOLTAGE, Value::F64(0.0)),
+    ]);
+    let gages = analog_inputs(wanted.physical, "", |name, device, index| {
+        let channel = Channel::analog_input(
+            name,
+            device,
+            index,
+            measure::ROSETTE,
+            DEFAULT,
+            wanted.min,
+            wanted.max,
+        )?;
+        let channel = common.iter().fold(channel, |channel, (id, value)| {
+            channel.with(*id, value.clone())
+        });
+        channel.check_range()?;
+        Ok(channel)
+    })?;
+    if gages.len() % each != 0 {
+        return Err(Error::new(if each == 3 {
+            code::INVALID_NUM_OF_ROSETTE_CHANS
+        } else {
+            code::INVALID_NUM_OF_TEE_CHANS
+        })
+        .with("Number of Physical Channels", gages.len()));
+    }
+    let mut made = Vec::new();
+    let mut defaults = Vec::new();
+    for gages in gages.chunks(each) {
+        let names: Vec<_> = gages.iter().map(|gage| gage.name.clone()).collect();
+        for &measurement in wanted.measurements {
+            let place = (measurement - rosette::FIRST_MEASUREMENT) as usize;
+            defaults.push(format!("{}_{}", names[0], rosette::MEASUREMENTS[place]));
+            let mut channel = gages[0]
+                .clone()
+                .with(id::PHYSICAL_CHAN_NAME, Value::Str(names::join(&names)))
+                .with(attr::ROSETTE_TYPE, Value::I32(wanted.kind))
+                .with(attr::ROSETTE_ORIENTATION, Value::F64(wanted.orientation))
+                .with(attr::ROSETTE_MEAS_TYPE, Value::I32(measurement))
+                .with(attr::ROSETTE_CHANS, Value::Str(names::join(&names)));
+            channel.partners = gages[1..].to_vec();
+            made.push(channel);
+        }
+    }
+    let assigned = names::assign(wanted.names, &defaults)?;
+    for (channel, name) in made.iter_mut().zip(assigned) {
+        channel.name = name;
+    }
+    task.add_channels(made)
+}
+
+/// What a channel that calculates power is made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Power<'a> {
+    pub(crate) voltage: &'a str,
+    pub(crate) current: &'a str,
+    pub(crate) names: &'a str,
+    pub(crate) terminals: i32,
+    pub(crate) voltages: (f64, f64),
+    pub(crate) currents: (f64, f64),
+    pub(crate) units: i32,
+    pub(crate) shunt: (i32, f64),
+    pub(crate) scale: &'a str,
+}
+
+/// `DAQmxCreateAICalculatedPowerChan`: the product of a voltage and a current each.
+pub(crate) fn calculated_power(task: &Task, wanted: Power<'_>) -> Result<()> {
+    if wanted.units == FROM_CUSTOM_SCALE {
+        driver().scale(wanted.scale)?;
+    } else if !wanted.scale.is_empty() {
+        return Err(
+            Error::new(code::UNITS_NOT_FROM_CUSTOM_SCALE).with("Custom Scale Name", wanted.scale)
+        );
+    } else if !possible_units(measure::CALCULATED_POWER).contains(&wanted.units) {
+        return Err(Error::value("DAQmx_AI_Power_Units", wanted.units));
+    }
+    let extra = shunt(wanted.shunt.0, wanted.shunt.1)?;
+    let currents = analog_inputs(wanted.current, "", |name, device, index| {
+        let (min, max) = wanted.currents;
+        let channel = Channel::analog_input(
+            name,
+            device,
+            index,
+            measure::CURRENT,
+            wanted.terminals,
+            min,
+            max,
+        )?
+        .with(attr::CURRENT_UNITS, Value::I32(10342));
+        let channel = extra.iter().fold(channel, |channel, (id, value)| {
+            channel.with(*id, value.clone())
+        });
+        channel.check_range()?;
+        Ok(channel)
+    })?;
+    let mut made = analog_inputs(wanted.voltage, wanted.names, |name, device, index| {
+        let (min, max) = wanted.voltages;
+        let channel = Channel::analog_input(
+            name,
+            device,
+            index,
+            measure::CALCULATED_POWER,
+            wanted.terminals,
+            min,
+            max,
+        )?
+        .with(attr::POWER_UNITS, Value::I32(wanted.units))
+        .with(id::AI_CUSTOM_SCALE_NAME, Value::text(wanted.scale))
+        .with(attr::POWER_VOLTAGE_MIN, Value::F64(min))
+        .with(attr::POWER_VOLTAGE_MAX, Value::F64(max))
+        .with(attr::POWER_CURRENT_MIN, Value::F64(wanted.currents.0))
+        .with(attr::POWER_CURRENT_MAX, Value::F64(wanted.currents.1));
+        let channel = extra.iter().fold(channel, |channel, (id, value)| {
+            channel.with(*id, value.clone())
+        });
+        channel.check_range()?;
+        Ok(channel)
+    })?;
+    if made.len() != currents.len() {
+        return Err(Error::new(code::INVALID_PHYSICAL_CHANNEL_SYNTAX)
+            .with("Number of Voltage Channels", made.len())
+            .with("Number of Current Channels", currents.len()));
+    }
+    for (channel, current) in made.iter_mut().zip(currents) {
+        channel.partners = vec![current];
+    }
+    task.add_channels(made)
+}
+
+/// `DAQmxCreateAIPowerChan`: power supplies.
+pub(crate) fn power(
+    task: &Task,
+    physical: &str,
+    names: &str,
+    voltage: f64,
+    current: f64,
+    enable: bool,
+) -> Result<()> {
+    let [volts, amperes] = crate::combined::SUPPLY;
+    for (property, value, most) in [
+        ("DAQmx_Pwr_Voltage_Setpoint", voltage, volts),
+        ("DAQmx_Pwr_Current_Setpoint", current, amperes),
+    ] {
+        if !(0.0..=most).contains(&value) {
+            return Err(Error::value(property, format!("{value:?}"))
+                .with("Maximum Value", format!("{most:?}"))
+                .with("Minimum Value", "0.0"));
+        }
+    }
+    let channels = analog_inputs(physical, names, |name, device, index| {
+        Ok(
+            Channel::analog_input(name, device, index, measure::POWER, DEFAULT, 0.0, volts)?
+                .with(attr::PWR_VOLTAGE_SETPOINT, Value::F64(voltage))
+                .with(attr::PWR_CURRENT_SETPOINT, Value::F64(current))
+                .with(attr::PWR_OUTPUT_ENABLE, Value::Bool(enable))
+                .with(attr::PWR_IDLE_OUTPUT_BEHAVIOR, Value::I32(15503))
+                .with(attr::PWR_REMOTE_SENSE, Value::I32(16199)),
+        )
+    })?;
+    task.add_channels(channels)
 }
 
 /// `DAQmxCreateDIChan`: a channel for each line, or one for all of them.

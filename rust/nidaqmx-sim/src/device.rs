@@ -2,7 +2,7 @@
 
 use crate::attribute::{self, Object, Value};
 use crate::error::{Error, Result, code};
-use crate::product::{Differential, Product, category, terminal};
+use crate::product::{Differential, Product, bus, category, measure, terminal};
 
 /// One simulated device.
 #[derive(Debug, Clone)]
@@ -14,7 +14,17 @@ pub(crate) struct Device {
     pub(crate) chassis: Option<(String, u32)>,
     /// The modules of a chassis.
     pub(crate) modules: Vec<String>,
+    /// How a network chassis is reached.
+    pub(crate) network: Option<crate::network::Network>,
+    /// Number of the PXI chassis and of the slot; `u32::MAX` where they are not known.
+    pub(crate) pxi: (u32, u32),
 }
+
+/// Where internal channels begin among the numbers of analog inputs.
+pub(crate) const INTERNAL: u32 = 0x1000;
+
+/// Internal channels, by their numbers from [`INTERNAL`] on.
+const INTERNAL_NAMES: [&str; 3] = ["_boardTempSensor_vs_aignd", "_cjTemp", "power"];
 
 /// A physical channel of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +47,22 @@ impl Device {
             let inputs = self.product.ai.as_ref()?;
             return (index < inputs.channels).then_some(Physical::AnalogInput(index));
         }
-        if let Some(index) = channel.strip_prefix("ctr").and_then(number) {
+        if let Some(index) = (0u32..)
+            .zip(INTERNAL_NAMES)
+            .find(|(_, name)| name.eq_ignore_ascii_case(&channel))
+            .map(|(index, _)| INTERNAL + index)
+        {
+            return self
+                .has_internal(index)
+                .then_some(Physical::AnalogInput(index));
+        }
+        // The counters of a chassis are written with an underscore.
+        let plain = match channel.strip_prefix('_') {
+            Some(rest) if self.product.slots > 0 => rest,
+            Some(_) => return None,
+            None => channel.as_str(),
+        };
+        if let Some(index) = plain.strip_prefix("ctr").and_then(number) {
             let counters = self.product.counters?;
             return (index < counters.count).then_some(Physical::Counter(index));
         }
@@ -59,11 +84,39 @@ impl Device {
     /// The full name of a physical channel as the driver writes it.
     pub(crate) fn full_name(&self, physical: Physical) -> String {
         match physical {
+            Physical::AnalogInput(index) if index >= INTERNAL => format!(
+                "{}/{}",
+                self.name,
+                INTERNAL_NAMES
+                    .get((index - INTERNAL) as usize)
+                    .unwrap_or(&"")
+            ),
             Physical::AnalogInput(index) => format!("{}/ai{index}", self.name),
+            Physical::Counter(index) if self.product.slots > 0 => {
+                format!("{}/_ctr{index}", self.name)
+            }
             Physical::Port(port) => format!("{}/port{port}", self.name),
             Physical::Line(port, line) => format!("{}/port{port}/line{line}", self.name),
             Physical::Counter(index) => format!("{}/ctr{index}", self.name),
         }
+    }
+
+    /// Whether the device has an internal channel.
+    fn has_internal(&self, index: u32) -> bool {
+        let Some(inputs) = &self.product.ai else {
+            return false;
+        };
+        let measures = |kind| inputs.measurements.contains(&kind);
+        match index - INTERNAL {
+            0 => self.chassis.is_none() && measures(measure::BUILT_IN_SENSOR),
+            1 => self.chassis.is_some() && measures(measure::BUILT_IN_SENSOR),
+            _ => measures(measure::POWER),
+        }
+    }
+
+    /// The device that owns the clocks: the chassis of a module, else the device itself.
+    pub(crate) fn clock_owner(&self) -> &str {
+        self.chassis.as_ref().map_or(&self.name, |(name, _)| name)
     }
 
     /// The terminal configurations of an analog input.
@@ -177,9 +230,52 @@ impl Device {
             0x299E => Value::Bool(counters.is_some_and(|counters| counters.timed)),
             0x299F => Value::U32(counters.ok_or_else(unsupported)?.bits),
             0x29A0 => Value::F64(counters.ok_or_else(unsupported)?.timebase),
-            0x29B6 if product.category == category::COMPACT_DAQ_CHASSIS => {
-                Value::Str(self.modules.join(", "))
+            0x29B6 if product.slots > 0 => Value::Str(self.modules.join(", ")),
+            0x2329 if self.on_pxi() => Value::U32(self.pxi.0),
+            0x232A if self.on_pxi() => Value::U32(self.pxi.1),
+            0x2A8B => Value::text(
+                self.network
+                    .as_ref()
+                    .ok_or_else(unsupported)?
+                    .hostname
+                    .clone(),
+            ),
+            0x2A8C => Value::text(
+                self.network
+                    .as_ref()
+                    .ok_or_else(unsupported)?
+                    .address
+                    .clone(),
+            ),
+            0x2A8D => {
+                self.network.as_ref().ok_or_else(unsupported)?;
+                Value::text("0.0.0.0")
             }
+            0x2993 => Value::F64s(ai.map_or_else(Vec::new, |ai| {
+                let largest = ai.ranges.last().copied().unwrap_or(1.0);
+                ai.ranges.iter().map(|range| largest / range).collect()
+            })),
+            0x2FD0 => bipolar(ai.map_or(&[], |ai| ai.bridge_ranges)),
+            0x3111 if ai.is_some_and(|ai| ai.measurements.contains(&measure::CHARGE)) => {
+                let most = crate::sensor::COULOMBS_PER_VOLT
+                    * ai.and_then(|ai| ai.ranges.last()).copied().unwrap_or(0.0);
+                Value::F64s(vec![-most, most])
+            }
+            0x29CB if ai.is_some_and(|ai| ai.dynamic_signals) => {
+                Value::F64s(if self.chassis.is_some() {
+                    vec![0.0, 0.002]
+                } else {
+                    vec![0.0, 0.004, 0.01, 0.02]
+                })
+            }
+            // Lists of what no simulated device has.
+            0x2992 | 0x2995 | 0x299B | 0x299C | 0x299D | 0x29C9 | 0x29CA | 0x29CB | 0x29CF
+            | 0x2A15 | 0x3111 | 0x30C8 | 0x30C9 => Value::F64s(Vec::new()),
+            0x3107 | 0x3023 | 0x3024 | 0x31F2 => Value::I32s(Vec::new()),
+            0x2F6E | 0x2F6F | 0x31F3 | 0x31F5 => Value::U32s(Vec::new()),
+            0x2F6D | 0x3022 | 0x31F1 | 0x31F4 => Value::text(""),
+            0x301F => Value::Bool(false),
+            0x3141 | 0x3142 => Value::U32(0),
             0x29B7 => Value::text(self.chassis.as_ref().ok_or_else(unsupported)?.0.clone()),
             0x29B8 => Value::U32(self.chassis.as_ref().ok_or_else(unsupported)?.1),
             0x2A40 => Value::Str(self.terminal_names().join(", ")),
@@ -199,6 +295,10 @@ impl Device {
             0x3163 => Value::U32(u32::from(ai.is_some())),
             _ => return Err(unsupported()),
         })
+    }
+
+    fn on_pxi(&self) -> bool {
+        self.product.bus == bus::PXIE
     }
 
     fn lines(&self) -> Vec<Physical> {
@@ -224,6 +324,59 @@ impl Device {
     pub(crate) fn terminal_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         let mut add = |name: String| names.push(format!("/{}/{name}", self.name));
+        if self.product.slots > 0 {
+            for name in [
+                "PFI0",
+                "PFI1",
+                "20MHzTimebase",
+                "80MHzTimebase",
+                "100kHzTimebase",
+                "ai/SampleClock",
+                "ai/StartTrigger",
+                "ai/ReferenceTrigger",
+                "ai/SampleClockTimebase",
+                "di/SampleClock",
+                "di/StartTrigger",
+                "di/ReferenceTrigger",
+            ] {
+                add(name.to_owned());
+            }
+            for counter in 0..self.product.counters.map_or(0, |counters| counters.count) {
+                for name in ["Gate", "Source", "InternalOutput"] {
+                    add(format!("Ctr{counter}{name}"));
+                }
+            }
+            return names;
+        }
+        if let Some((chassis, _)) = &self.chassis {
+            // A module uses the engines of its chassis, and its own digital lines.
+            for number in 0..self
+                .product
+                .ports
+                .iter()
+                .map(|port| port.width)
+                .sum::<u32>()
+                .min(8)
+            {
+                add(format!("PFI{number}"));
+            }
+            let engines: &[&str] = &[
+                "PFI0",
+                "PFI1",
+                "20MHzTimebase",
+                "80MHzTimebase",
+                "100kHzTimebase",
+                "ai/SampleClock",
+                "ai/StartTrigger",
+                "ai/ReferenceTrigger",
+                "ai/SampleClockTimebase",
+                "di/SampleClock",
+                "di/StartTrigger",
+                "di/ReferenceTrigger",
+            ];
+            names.extend(engines.iter().map(|name| format!("/{chassis}/{name}")));
+            return names;
+        }
         let lines: u32 = self
             .product
             .ports
@@ -324,6 +477,43 @@ impl Device {
             }),
             _ => return Err(unsupported()),
         })
+    }
+}
+
+/// Whether channels of these devices can be in one task: modules of one chassis, or boards of one
+/// family whose clocks the driver can share.
+pub(crate) fn share_a_task(devices: &[std::sync::Arc<Device>]) -> bool {
+    let [first, others @ ..] = devices else {
+        return true;
+    };
+    others
+        .iter()
+        .all(|other| match (&first.chassis, &other.chassis) {
+            (Some((one, _)), Some((another, _))) => one == another,
+            (None, None) => {
+                first.product.bus != bus::USB
+                    && other.product.bus == first.product.bus
+                    && (first.product.name == other.product.name
+                        || first.product.category == other.product.category
+                            && matches!(
+                                first.product.category,
+                                category::X_SERIES | category::DSA | category::SC_EXPRESS
+                            ))
+            }
+            _ => false,
+        })
+}
+
+/// The analog engines that a task on this device needs for itself.
+pub(crate) fn analog_engines(device: &Device) -> Vec<String> {
+    let name = device.name.to_ascii_lowercase();
+    match &device.chassis {
+        // A chassis has three timing engines for analog inputs, and a module belongs to one task.
+        Some((chassis, _)) => vec![
+            format!("{name}/ai"),
+            format!("{}/ai?3", chassis.to_ascii_lowercase()),
+        ],
+        None => vec![format!("{name}/ai")],
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) struct Driver {
     archive: Mutex<Vec<Ledger>>,
     counters: Mutex<Counters>,
     last_channel: Mutex<String>,
+    pub(crate) network: crate::network::NetworkState,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +110,7 @@ pub(crate) fn driver() -> &'static Driver {
         archive: Mutex::default(),
         counters: Mutex::default(),
         last_channel: Mutex::default(),
+        network: crate::network::NetworkState::default(),
     })
 }
 
@@ -138,6 +140,15 @@ pub(crate) fn device(name: &str, product: &str) -> Option<Device> {
         serial: serial & 0x01FF_FFFF,
         chassis: None,
         modules: Vec::new(),
+        network: (product.bus == product::bus::TCPIP).then(|| crate::network::Network {
+            hostname: format!(
+                "{}-{:08X}",
+                product.name.replace("-", ""),
+                serial & 0x01FF_FFFF
+            ),
+            address: "0.0.0.0".to_owned(),
+        }),
+        pxi: (u32::MAX, u32::MAX),
     })
 }
 
@@ -249,7 +260,26 @@ impl Driver {
     /// Takes all the engines for a task, or none.
     pub(crate) fn reserve(&self, resources: &[String], handle: usize) -> Result<()> {
         let mut reservations = lock(&self.reservations);
-        for resource in resources {
+        // `name?n` is any one of n engines that are alike: the first one that is free.
+        let resources: Vec<String> = resources
+            .iter()
+            .map(|resource| {
+                let Some((name, count)) = resource.split_once('?') else {
+                    return resource.clone();
+                };
+                let count: u32 = count.parse().unwrap_or(1);
+                let mine = |engine: &String| {
+                    reservations
+                        .get(engine)
+                        .is_none_or(|&holder| holder == handle)
+                };
+                let engines = || (0..count).map(|number| format!("{name}{number}"));
+                let held = engines().find(|engine| reservations.get(engine) == Some(&handle));
+                held.or_else(|| engines().find(mine))
+                    .unwrap_or_else(|| format!("{name}0"))
+            })
+            .collect();
+        for resource in &resources {
             if reservations
                 .get(resource)
                 .is_some_and(|&holder| holder != handle)
@@ -259,7 +289,7 @@ impl Driver {
             }
         }
         for resource in resources {
-            reservations.insert(resource.clone(), handle);
+            reservations.insert(resource, handle);
         }
         Ok(())
     }
@@ -361,6 +391,14 @@ impl Driver {
         lock(&self.unplugged)
             .iter()
             .any(|known| known.eq_ignore_ascii_case(device))
+    }
+
+    /// Whether the device can be used: it is plugged in, and its network chassis is reserved.
+    pub(crate) fn check_present(&self, device: &Device) -> Result<()> {
+        if self.is_unplugged(&device.name) || self.is_unplugged(device.clock_owner()) {
+            return Err(Error::new(code::DEV_CANNOT_BE_ACCESSED).with("Device", &device.name));
+        }
+        self.network.check(device)
     }
 
     pub(crate) fn forget_faults(&self) {

@@ -100,6 +100,13 @@ codes! {
     INVALID_LINE_GROUPING = -200528, "These lines cannot be grouped like this: whole ports make one channel for all lines, and one channel has 32 lines at most.";
     NO_REF_TRIG = -200282, "The task has no reference trigger, so that a read cannot be relative to it.";
     SIGNAL_EVENT_NOT_SUPPORTED = -200982, "The device does not support this signal event.";
+    CAL_FUNCTION_NOT_SUPPORTED = -200445, "The device does not support this calibration.";
+    INVALID_NUM_OF_ROSETTE_CHANS = -201447, "A rectangular or delta rosette needs three physical channels for each rosette.";
+    INVALID_NUM_OF_TEE_CHANS = -201446, "A tee rosette needs two physical channels for each rosette.";
+    ROSETTE_MEASUREMENTS_NOT_SPECIFIED = -201448, "No measurement of the rosette is asked for.";
+    NETWORK_DEVICE_NOT_RESERVED = -201388, "The network device is not reserved by this computer. Reserve it before a task uses it.";
+    NETWORK_TARGET_NOT_FOUND = -201251, "No network device answers at this address or host name.";
+    NOT_A_NETWORK_DEVICE = -201247, "The device is not a network device.";
     UNEXPECTED = -50150, "Something went wrong inside the simulated driver. Please report it with the program that shows it.";
 }
 

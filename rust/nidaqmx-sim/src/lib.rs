@@ -6,7 +6,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `abi`, `abi_channels` | the exported shells |
+//! | `abi`, `abi_channels`, `abi_devices`, `abi_more_inputs` | the exported shells |
+//! | `configuration` | devices from a description |
 //! | `driver` | what outlives a task: devices, reservations, clock, signals, ledgers |
 //! | `task`, `task/*` | a task: attributes, verifying, states, reading, callbacks, triggers |
 //! | `run` | one acquisition with its buffer |
@@ -15,9 +16,9 @@
 //! | `waveform` | reads with times and properties |
 //! | `digital`, `counter` | digital inputs, counters |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
-//! | `sensor`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
+//! | `sensor`, `combined`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
 //! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
-//! | `product`, `device` | product types and devices |
+//! | `product`, `product_boards`, `product_modules`, `device`, `network` | product types and devices |
 //! | `attribute`, `attribute_table`, `names`, `error` | the C interface's attributes, lists and errors |
 //!
 //! Locks are taken in the order: list of tasks, a task, reservations (or clock, or signals). No lock
@@ -25,10 +26,14 @@
 
 pub mod abi;
 pub mod abi_channels;
+pub mod abi_devices;
+pub mod abi_more_inputs;
 mod attribute;
 mod attribute_table;
 mod channel;
 mod clock;
+mod combined;
+mod configuration;
 pub mod control;
 mod conversion;
 mod counter;
@@ -40,8 +45,11 @@ mod error;
 mod event;
 mod fault;
 mod names;
+mod network;
 mod plan;
 mod product;
+mod product_boards;
+mod product_modules;
 mod read;
 mod run;
 mod scale;

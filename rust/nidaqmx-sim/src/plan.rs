@@ -1,6 +1,7 @@
 //! A verified task: everything that a run needs, fixed when the task starts.
 
 use crate::clock::Rate;
+use crate::combined::Combined;
 use crate::conversion::Conversion;
 use crate::digital::{Count, Lines};
 use crate::scaling::{Polynomial, evaluate};
@@ -27,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) raw_bits: u32,
     /// From volts to the channel's units, where they are not volts.
     pub(crate) way: Option<Conversion>,
+    /// The other inputs of a channel that several make together.
+    pub(crate) combined: Option<Box<Combined>>,
 }
 
 /// Samples generated at a time where they are converted on the way.
@@ -42,6 +45,7 @@ impl Source {
             bits: 32,
             raw_bits: 32,
             way: None,
+            combined: None,
         }
     }
 
@@ -56,6 +60,14 @@ impl Source {
 
     /// Scaled values from sample `first` on.
     pub(crate) fn fill_f64(&self, first: u64, out: &mut [f64]) {
+        self.fill_own(first, out);
+        if let Some(combined) = &self.combined {
+            combined.apply(first, out);
+        }
+    }
+
+    /// Scaled values of the channel's first input.
+    fn fill_own(&self, first: u64, out: &mut [f64]) {
         let mut index = first;
         if self.bits <= 16 {
             let mut codes = [0i16; CHUNK];

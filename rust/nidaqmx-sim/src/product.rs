@@ -19,10 +19,15 @@ pub(crate) struct AnalogInput {
     pub(crate) timebase: u64,
     /// The smallest divisor.
     pub(crate) min_divisor: u64,
+    /// Divisors are multiples of this; not 1 for converters that are clocked many times a sample.
+    pub(crate) divisor_step: u64,
     /// Bipolar ranges in volts, ascending.
     pub(crate) ranges: &'static [f64],
     /// Bipolar ranges in amperes, ascending.
     pub(crate) current_ranges: &'static [f64],
+    /// Bipolar ranges of bridges in volts per volt of excitation, ascending; empty where a bridge's
+    /// voltage is measured in the ranges in volts.
+    pub(crate) bridge_ranges: &'static [f64],
     pub(crate) resolution: u32,
     /// Bits of one sample as the device sends it.
     pub(crate) raw_bits: u32,
@@ -77,11 +82,15 @@ pub(crate) struct Product {
     pub(crate) di_max_rate: f64,
     pub(crate) digital_trigger: bool,
     pub(crate) analog_trigger: bool,
+    /// Slots for modules, of a chassis.
+    pub(crate) slots: u32,
 }
 
 #[allow(dead_code)]
 pub(crate) mod category {
+    pub(crate) const M_SERIES: i32 = 14643;
     pub(crate) const X_SERIES: i32 = 15858;
+    pub(crate) const SC_EXPRESS: i32 = 15886;
     pub(crate) const USB: i32 = 14646;
     pub(crate) const DSA: i32 = 14649;
     pub(crate) const C_SERIES_MODULE: i32 = 14659;
@@ -97,6 +106,8 @@ pub(crate) mod bus {
     pub(crate) const PXIE: i32 = 14706;
     pub(crate) const USB: i32 = 12586;
     pub(crate) const COMPACT_DAQ: i32 = 14637;
+    pub(crate) const PCI: i32 = 12582;
+    pub(crate) const TCPIP: i32 = 14828;
 }
 
 /// Terminal configurations.
@@ -124,6 +135,7 @@ pub(crate) mod measure {
     pub(crate) const RTD: i32 = 10301;
     pub(crate) const BUILT_IN_SENSOR: i32 = 10311;
     pub(crate) const STRAIN: i32 = 10300;
+    pub(crate) const ROSETTE: i32 = 15980;
     pub(crate) const LVDT: i32 = 10352;
     pub(crate) const RVDT: i32 = 10353;
     pub(crate) const EDDY_CURRENT: i32 = 14835;
@@ -137,10 +149,12 @@ pub(crate) mod measure {
     pub(crate) const CHARGE: i32 = 16105;
     pub(crate) const ACCEL_CHARGE: i32 = 16104;
     pub(crate) const ACCEL_4_WIRE: i32 = 16106;
+    pub(crate) const POWER: i32 = 16201;
+    pub(crate) const CALCULATED_POWER: i32 = 16204;
 }
 
 /// What a multifunction device measures: everything that comes as a voltage.
-const MULTIFUNCTION: &[i32] = &[
+pub(crate) const MULTIFUNCTION: &[i32] = &[
     measure::VOLTAGE,
     measure::VOLTAGE_RMS,
     measure::CURRENT,
@@ -152,6 +166,7 @@ const MULTIFUNCTION: &[i32] = &[
     measure::THERMISTOR,
     measure::RTD,
     measure::STRAIN,
+    measure::ROSETTE,
     measure::BRIDGE,
     measure::FORCE_BRIDGE,
     measure::PRESSURE_BRIDGE,
@@ -164,9 +179,11 @@ const MULTIFUNCTION: &[i32] = &[
     measure::FORCE_IEPE,
     measure::VELOCITY,
     measure::MICROPHONE,
+    measure::BUILT_IN_SENSOR,
+    measure::CALCULATED_POWER,
 ];
 
-const DYNAMIC: &[i32] = &[
+pub(crate) const DYNAMIC: &[i32] = &[
     measure::VOLTAGE,
     measure::ACCELEROMETER,
     measure::MICROPHONE,
@@ -175,8 +192,9 @@ const DYNAMIC: &[i32] = &[
     measure::EDDY_CURRENT,
 ];
 
-const SINGLE_ENDED_AND_DIFFERENTIAL: &[i32] = &[terminal::DIFF, terminal::RSE, terminal::NRSE];
-const X_PORTS: &[Port] = &[
+pub(crate) const SINGLE_ENDED_AND_DIFFERENTIAL: &[i32] =
+    &[terminal::DIFF, terminal::RSE, terminal::NRSE];
+pub(crate) const X_PORTS: &[Port] = &[
     Port {
         width: 32,
         timed: true,
@@ -190,7 +208,7 @@ const X_PORTS: &[Port] = &[
         timed: false,
     },
 ];
-const SMALL_X_PORTS: &[Port] = &[
+pub(crate) const SMALL_X_PORTS: &[Port] = &[
     Port {
         width: 8,
         timed: true,
@@ -205,14 +223,14 @@ const SMALL_X_PORTS: &[Port] = &[
     },
 ];
 const X_RANGES: &[f64] = &[0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
-const X_COUNTERS: Counters = Counters {
+pub(crate) const X_COUNTERS: Counters = Counters {
     count: 4,
     bits: 32,
     timebase: 100e6,
     timed: true,
 };
 
-const fn x_series(
+pub(crate) const fn x_series(
     name: &'static str,
     number: u32,
     bus: i32,
@@ -234,8 +252,10 @@ const fn x_series(
             min_rate: 0.0,
             timebase: 100_000_000,
             min_divisor: 1,
+            divisor_step: 1,
             ranges: X_RANGES,
             current_ranges: &[],
+            bridge_ranges: &[],
             resolution: 16,
             raw_bits: 16,
             fifo: 4095,
@@ -249,10 +269,11 @@ const fn x_series(
         di_max_rate: 10e6,
         digital_trigger: true,
         analog_trigger: true,
+        slots: 0,
     }
 }
 
-const fn simultaneous_x(
+pub(crate) const fn simultaneous_x(
     name: &'static str,
     number: u32,
     bus: i32,
@@ -273,8 +294,10 @@ const fn simultaneous_x(
             min_rate: 0.0,
             timebase: 100_000_000,
             min_divisor,
+            divisor_step: 1,
             ranges: &[1.0, 2.0, 5.0, 10.0],
             current_ranges: &[],
+            bridge_ranges: &[],
             resolution: 16,
             raw_bits: 16,
             fifo: 32 * 1024 * 1024,
@@ -288,10 +311,11 @@ const fn simultaneous_x(
         di_max_rate: 10e6,
         digital_trigger: true,
         analog_trigger: true,
+        slots: 0,
     }
 }
 
-const fn dynamic(name: &'static str, number: u32, channels: u32, rate: f64) -> Product {
+pub(crate) const fn dynamic(name: &'static str, number: u32, channels: u32, rate: f64) -> Product {
     Product {
         name,
         number,
@@ -306,8 +330,10 @@ const fn dynamic(name: &'static str, number: u32, channels: u32, rate: f64) -> P
             // A converter clocked by synthesis takes any rate; this step is finer than what it shows.
             timebase: 100_000_000_000,
             min_divisor: 1,
+            divisor_step: 1,
             ranges: &[1.0, 10.0],
             current_ranges: &[],
+            bridge_ranges: &[],
             resolution: 24,
             raw_bits: 32,
             fifo: 16 * 1024,
@@ -321,10 +347,11 @@ const fn dynamic(name: &'static str, number: u32, channels: u32, rate: f64) -> P
         di_max_rate: 0.0,
         digital_trigger: true,
         analog_trigger: true,
+        slots: 0,
     }
 }
 
-const fn usb_600x(
+pub(crate) const fn usb_600x(
     name: &'static str,
     number: u32,
     resolution: u32,
@@ -344,8 +371,10 @@ const fn usb_600x(
             min_rate: 0.0,
             timebase: 80_000_000,
             min_divisor: 1,
+            divisor_step: 1,
             ranges: &[10.0],
             current_ranges: &[],
+            bridge_ranges: &[],
             resolution,
             raw_bits: 16,
             fifo: 2047,
@@ -364,12 +393,13 @@ const fn usb_600x(
         di_max_rate: 0.0,
         digital_trigger: true,
         analog_trigger: false,
+        slots: 0,
     }
 }
 
-/// Every product type that can be simulated.
-pub(crate) static PRODUCTS: &[Product] = &[
-    x_series("PCIe-6363", 0x7435, bus::PCIE, 32, 2e6, 1e6, X_PORTS),
+/// Product types that are devices by themselves, with the oldest of this library first.
+static PRODUCTS: &[Product] = &[
+    x_series("PCIe-6363", 0x7435_C4C4, bus::PCIE, 32, 2e6, 1e6, X_PORTS),
     x_series("PCIe-6323", 0x7432, bus::PCIE, 32, 250e3, 250e3, X_PORTS),
     x_series("PCIe-6353", 0x7434, bus::PCIE, 32, 1.25e6, 1e6, X_PORTS),
     x_series("PXIe-6363", 0x7436, bus::PXIE, 32, 2e6, 1e6, X_PORTS),
@@ -377,10 +407,9 @@ pub(crate) static PRODUCTS: &[Product] = &[
     x_series("USB-6351", 0x7438, bus::USB, 16, 1.25e6, 1e6, SMALL_X_PORTS),
     x_series("USB-6343", 0x7439, bus::USB, 32, 500e3, 500e3, X_PORTS),
     simultaneous_x("PXIe-6396", 0x7A4D, bus::PXIE, 8, 14.29e6, 7),
-    simultaneous_x("PXIe-6376", 0x7A4C, bus::PXIE, 8, 3.571428e6, 28),
+    simultaneous_x("PXIe-6376", 0x7A4C, bus::PXIE, 8, 100e6 / 28.0, 28),
     simultaneous_x("PXIe-6368", 0x7A4B, bus::PXIE, 16, 2e6, 50),
     simultaneous_x("USB-6366", 0x7A4A, bus::USB, 8, 2e6, 50),
-    dynamic("PXIe-4480", 0x7A30, 6, 1.25e6),
     dynamic("PXIe-4499", 0x7A31, 16, 204.8e3),
     usb_600x(
         "USB-6003",
@@ -424,9 +453,16 @@ pub(crate) static PRODUCTS: &[Product] = &[
     ),
 ];
 
-/// The product of a name; case does not matter.
-pub(crate) fn find(name: &str) -> Option<&'static Product> {
+/// Every product type that can be simulated.
+pub(crate) fn all() -> impl Iterator<Item = &'static Product> {
     PRODUCTS
         .iter()
-        .find(|product| product.name.eq_ignore_ascii_case(name))
+        .chain(crate::product_boards::BOARDS)
+        .chain(crate::product_modules::CHASSIS)
+        .chain(crate::product_modules::MODULES)
+}
+
+/// The product of a name; case does not matter.
+pub(crate) fn find(name: &str) -> Option<&'static Product> {
+    all().find(|product| product.name.eq_ignore_ascii_case(name))
 }

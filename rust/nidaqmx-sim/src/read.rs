@@ -51,7 +51,7 @@ pub(crate) trait Sample: Copy + Default {
 }
 
 impl Sample for f64 {
-    const WIDEST: u32 = 64;
+    const WIDEST: u32 = crate::combined::SCALED_ONLY;
 
     fn from_number(number: u32) -> Self {
         f64::from(number)
@@ -215,6 +215,57 @@ pub(crate) fn read<T: Sample>(
         widest: T::WIDEST,
     };
     finish(task.claim(request), |claim| fill(claim, mode, out))
+}
+
+/// Reads voltages and currents of power supplies, each into an array of its own.
+pub(crate) fn read_power<T: Sample>(
+    task: &Task,
+    samples: i32,
+    timeout: f64,
+    mode: Result<Fill>,
+    voltages: &mut [T],
+    currents: &mut [T],
+) -> Outcome {
+    let refuse = |error| Outcome {
+        samples: 0,
+        error: Some(error),
+    };
+    let mode = match mode {
+        Ok(mode) => mode,
+        Err(error) => return refuse(error),
+    };
+    if !task.is_power() {
+        return refuse(Error::new(code::WRONG_READ_FUNCTION));
+    }
+    let request = Request {
+        samples,
+        timeout,
+        capacity: voltages.len().min(currents.len()),
+        width: 1,
+        family: channel_type::ANALOG_INPUT,
+        scalar: false,
+        widest: crate::combined::PAIR,
+    };
+    finish(task.claim(request), |claim| {
+        fill(claim, mode, voltages)?;
+        let channels = claim.sources.len();
+        let mut one = vec![T::default(); claim.count];
+        for (channel, &index) in claim.sources.iter().enumerate() {
+            let source = &claim.plan.sources[index];
+            let Some(current) = source.combined.as_ref().and_then(|all| all.others.first()) else {
+                return Err(Error::new(code::WRONG_READ_FUNCTION));
+            };
+            T::fill(current, claim.first, &mut one);
+            for (sample, value) in one.iter().enumerate() {
+                let place = match mode {
+                    Fill::ByChannel => channel * claim.count + sample,
+                    Fill::ByScan => sample * channels + channel,
+                };
+                currents[place] = *value;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Reads the samples as the device sends them, scan by scan. Gives the bytes of one sample, too.

@@ -77,9 +77,35 @@ pub(crate) mod attr {
     pub(crate) const RVDT_SENSITIVITY: u32 = 0x903;
     pub(crate) const RVDT_SENSITIVITY_UNITS: u32 = 0x219B;
     pub(crate) const EDDY_UNITS: u32 = 0x2AC0;
+    pub(crate) const FREQ_UNITS: u32 = 0x806;
+    pub(crate) const FREQ_THRESHOLD: u32 = 0x815;
+    pub(crate) const FREQ_HYSTERESIS: u32 = 0x814;
+    pub(crate) const CHARGE_UNITS: u32 = 0x3112;
+    pub(crate) const ACCEL_CHARGE_SENSITIVITY: u32 = 0x3113;
+    pub(crate) const ACCEL_CHARGE_SENSITIVITY_UNITS: u32 = 0x3114;
+    pub(crate) const POWER_UNITS: u32 = 0x31EC;
+    pub(crate) const POWER_VOLTAGE_MAX: u32 = 0x31ED;
+    pub(crate) const POWER_VOLTAGE_MIN: u32 = 0x31EE;
+    pub(crate) const POWER_CURRENT_MAX: u32 = 0x31EF;
+    pub(crate) const POWER_CURRENT_MIN: u32 = 0x31F0;
+    pub(crate) const ROSETTE_CHANS: u32 = 0x2FFB;
+    pub(crate) const ROSETTE_ORIENTATION: u32 = 0x2FFC;
+    pub(crate) const ROSETTE_MEAS_TYPE: u32 = 0x2FFD;
+    pub(crate) const ROSETTE_TYPE: u32 = 0x2FFE;
+    pub(crate) const PWR_VOLTAGE_SETPOINT: u32 = 0x31D4;
+    pub(crate) const PWR_CURRENT_SETPOINT: u32 = 0x31D5;
+    pub(crate) const PWR_OUTPUT_ENABLE: u32 = 0x31D6;
+    pub(crate) const PWR_IDLE_OUTPUT_BEHAVIOR: u32 = 0x31D8;
+    pub(crate) const PWR_REMOTE_SENSE: u32 = 0x31DB;
     pub(crate) const EDDY_SENSITIVITY: u32 = 0x2ABE;
     pub(crate) const EDDY_SENSITIVITY_UNITS: u32 = 0x2ABF;
 }
+
+/// Coulombs that a charge amplifier turns into one volt.
+pub(crate) const COULOMBS_PER_VOLT: f64 = 2e-9;
+
+/// Degrees Celsius per volt of a device's own temperature sensor.
+const CELSIUS_PER_VOLT: f64 = 1e3;
 
 const G: f64 = 9.806_65;
 const INCH: f64 = 0.0254;
@@ -117,15 +143,20 @@ pub(crate) fn unit(number: i32) -> Option<(f64, f64)> {
 /// The attribute that holds the units of a kind of measurement.
 pub(crate) fn units_attribute(measurement: i32) -> u32 {
     match measurement {
-        measure::CURRENT => attr::CURRENT_UNITS,
-        measure::THERMOCOUPLE | measure::RTD | measure::THERMISTOR => attr::TEMP_UNITS,
+        measure::CURRENT | measure::CURRENT_RMS => attr::CURRENT_UNITS,
+        measure::THERMOCOUPLE | measure::RTD | measure::THERMISTOR | measure::BUILT_IN_SENSOR => {
+            attr::TEMP_UNITS
+        }
         measure::RESISTANCE => attr::RESISTANCE_UNITS,
-        measure::STRAIN => attr::STRAIN_UNITS,
+        measure::STRAIN | measure::ROSETTE => attr::STRAIN_UNITS,
+        measure::FREQUENCY => attr::FREQ_UNITS,
+        measure::CHARGE => attr::CHARGE_UNITS,
+        measure::CALCULATED_POWER => attr::POWER_UNITS,
         measure::BRIDGE => attr::BRIDGE_UNITS,
         measure::FORCE_BRIDGE | measure::FORCE_IEPE => attr::FORCE_UNITS,
         measure::PRESSURE_BRIDGE => attr::PRESSURE_UNITS,
         measure::TORQUE_BRIDGE => attr::TORQUE_UNITS,
-        measure::ACCELEROMETER | measure::ACCEL_4_WIRE => attr::ACCEL_UNITS,
+        measure::ACCELEROMETER | measure::ACCEL_4_WIRE | measure::ACCEL_CHARGE => attr::ACCEL_UNITS,
         measure::MICROPHONE => attr::SOUND_UNITS,
         measure::VELOCITY => attr::VELOCITY_UNITS,
         measure::LVDT => attr::LVDT_UNITS,
@@ -184,6 +215,9 @@ fn sensitivity(channel: &Channel, value: u32, units: u32, property: &'static str
             14838 => 1.0,
             14839 => 1e3,
             14840 => 1e3,
+            16099 => 1e-12 / G,
+            16100 => 1e-12,
+            16101 => 1e-12 / INCH,
             _ => {
                 return Err(
                     Error::value("Sensitivity Units", units).with("Channel Name", &channel.name)
@@ -273,28 +307,51 @@ fn bridge_scale(channel: &Channel, way: &mut Conversion) -> Result<()> {
     Ok(())
 }
 
+/// The custom scale that the channel's units come from.
+pub(crate) fn custom_scale(channel: &Channel) -> Result<Option<crate::scale::Scale>> {
+    let measurement = channel.integer(id::AI_MEAS_TYPE);
+    if channel.integer(units_attribute(measurement)) != FROM_CUSTOM_SCALE {
+        return Ok(None);
+    }
+    let scale = driver().scale(&channel.text(id::AI_CUSTOM_SCALE_NAME))?;
+    scale.checked()?;
+    Ok(Some(scale))
+}
+
 /// The whole way of a channel, from volts to its units.
 pub(crate) fn conversion(channel: &Channel) -> Result<Conversion> {
     let measurement = channel.integer(id::AI_MEAS_TYPE);
     let mut way = Conversion::default();
+    if measurement == measure::CALCULATED_POWER {
+        // The channel's own input is the voltage; units and scale are those of the product.
+        return Ok(way);
+    }
     let mut units = channel.integer(units_attribute(measurement));
-    let scale = if units == FROM_CUSTOM_SCALE {
-        let name = channel.text(id::AI_CUSTOM_SCALE_NAME);
-        let scale = driver().scale(&name)?;
-        scale.checked()?;
+    let scale = custom_scale(channel)?;
+    if let Some(scale) = &scale {
         units = scale.raw_units;
-        Some(scale)
-    } else {
-        None
-    };
+    }
     match measurement {
-        measure::VOLTAGE => {}
+        // A converter for RMS values gives the value itself as a voltage.
+        measure::VOLTAGE | measure::VOLTAGE_RMS => {}
+        measure::FREQUENCY => way.push(crate::combined::frequency(channel.number(id::AI_MAX))),
+        measure::BUILT_IN_SENSOR => way.push(Stage::scale(CELSIUS_PER_VOLT)),
+        measure::CHARGE => way.push(Stage::scale(COULOMBS_PER_VOLT)),
+        measure::ACCEL_CHARGE => way.push(Stage::scale(
+            COULOMBS_PER_VOLT
+                / sensitivity(
+                    channel,
+                    attr::ACCEL_CHARGE_SENSITIVITY,
+                    attr::ACCEL_CHARGE_SENSITIVITY_UNITS,
+                    "DAQmx_AI_Accel_Charge_Sensitivity",
+                )?,
+        )),
         measure::VOLTAGE_EXCITED => {
             if channel.integer(attr::EXCIT_USE_FOR_SCALING) != 0 {
                 way.push(Stage::scale(1.0 / excitation(channel)?));
             }
         }
-        measure::CURRENT => {
+        measure::CURRENT | measure::CURRENT_RMS => {
             let shunt = nonzero(
                 channel,
                 attr::SHUNT_RESISTANCE,
@@ -342,7 +399,7 @@ pub(crate) fn conversion(channel: &Channel) -> Result<Conversion> {
             });
         }
         measure::RESISTANCE => way.push(Stage::scale(1.0 / excitation(channel)?)),
-        measure::STRAIN => {
+        measure::STRAIN | measure::ROSETTE => {
             let slope = 1.0 / excitation(channel)?;
             // The initial voltage is what the bridge gives without strain.
             let offset = -channel.number(attr::INITIAL_VOLTAGE) * slope;

@@ -234,7 +234,8 @@ impl State {
 
     fn devices(&self) -> Vec<Arc<Device>> {
         let mut devices: Vec<Arc<Device>> = Vec::new();
-        for channel in &self.channels {
+        let all = self.channels.iter();
+        for channel in all.flat_map(|one| std::iter::once(one).chain(&one.partners)) {
             if !devices
                 .iter()
                 .any(|device| device.name == channel.device.name)

@@ -51,6 +51,8 @@ impl Default for Timing {
 pub(crate) struct ClockLimits {
     pub(crate) timebase: u64,
     pub(crate) min_divisor: u64,
+    /// Divisors are multiples of this.
+    pub(crate) step: u64,
     pub(crate) slowest: f64,
     /// For one channel, whatever the number of channels.
     pub(crate) fastest_single: f64,
@@ -74,6 +76,7 @@ impl ClockLimits {
         Some(Self {
             timebase: ai.timebase,
             min_divisor: ai.min_divisor,
+            step: ai.divisor_step,
             slowest: if ai.min_rate > 0.0 {
                 ai.min_rate
             } else {
@@ -90,6 +93,7 @@ impl ClockLimits {
         (fastest > 0.0).then_some(Self {
             timebase: 100_000_000,
             min_divisor: 1,
+            step: 1,
             slowest: 100e6 / f64::from(u32::MAX),
             fastest_single: fastest,
             fastest,
@@ -103,6 +107,7 @@ impl ClockLimits {
         Some(Self {
             timebase: counters.timebase as u64,
             min_divisor: 1,
+            step: 1,
             slowest: counters.timebase / f64::from(u32::MAX),
             fastest_single: fastest,
             fastest,
@@ -127,6 +132,7 @@ impl ClockLimits {
         let mut divisor = (exact * (1.0 + 1e-12)).floor().max(1.0) as u64;
         let fastest = (self.timebase as f64 / self.fastest / (1.0 + 1e-9)).ceil() as u64;
         divisor = divisor.max(self.min_divisor).max(fastest.min(divisor + 1));
+        divisor = (divisor / self.step * self.step).max(self.step);
         Ok(Rate {
             numerator: self.timebase,
             denominator: divisor,
@@ -270,6 +276,7 @@ mod tests {
         ClockLimits {
             timebase: 100_000_000,
             min_divisor: 1,
+            step: 1,
             slowest: 0.03,
             fastest_single: 2e6,
             fastest: 125e3,

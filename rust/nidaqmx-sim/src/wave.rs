@@ -298,7 +298,7 @@ impl<F: Fn(Option<u64>) -> Option<u64>> Sequence<F> {
 
 impl Found {
     fn note(&mut self, index: u64, time: u64) {
-        if index % STRIDE == 0 && index / STRIDE == self.marks.len() as u64 {
+        if index.is_multiple_of(STRIDE) && index / STRIDE == self.marks.len() as u64 {
             self.marks.push(time);
         }
         if self.end.is_none_or(|(count, _)| count <= index) {

@@ -51,7 +51,7 @@ pub(crate) fn read(
         width: 1,
         family: channel_type::ANALOG_INPUT,
         scalar: false,
-        widest: 64,
+        widest: crate::combined::SCALED_ONLY,
     };
     read::finish(task.claim(request), |claim| {
         place(claim)?;

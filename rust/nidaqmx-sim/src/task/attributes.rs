@@ -107,7 +107,7 @@ impl Task {
                 }
                 _ => return Err(unsupported()),
             },
-            0x2F1B => Value::Str(format!("/{}/ai/SampleClock", device()?.name)),
+            0x2F1B => Value::Str(format!("/{}/ai/SampleClock", device()?.clock_owner())),
             0x1848 | 0x22C9 => {
                 let device = device()?;
                 let ai = device.product.ai.as_ref().ok_or_else(unsupported)?;

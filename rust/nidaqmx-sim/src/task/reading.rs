@@ -86,6 +86,13 @@ impl Task {
         Ok(self.get_read(0x217C)?.as_u64() as usize)
     }
 
+    /// Whether the channels are power supplies, which have reads of their own.
+    pub(crate) fn is_power(&self) -> bool {
+        lock(&self.state).channels.first().is_some_and(|channel| {
+            channel.integer(crate::channel::id::AI_MEAS_TYPE) == crate::product::measure::POWER
+        })
+    }
+
     /// Bytes of one raw sample of the channels to read.
     pub(crate) fn raw_width(&self) -> Result<usize> {
         match self.get_read(0x217A)? {

@@ -65,9 +65,7 @@ impl Task {
     pub(super) fn reserve(&self, state: &mut State) -> Result<Arc<Plan>> {
         let plan = state.verify()?;
         for device in state.devices() {
-            if driver().is_unplugged(&device.name) {
-                return Err(Error::new(code::DEV_CANNOT_BE_ACCESSED).with("Device", &device.name));
-            }
+            driver().check_present(&device)?;
         }
         driver().reserve(&plan.resources, self.handle)?;
         Ok(plan)

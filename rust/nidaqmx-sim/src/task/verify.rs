@@ -9,7 +9,6 @@ use crate::device::Physical;
 use crate::driver::driver;
 use crate::error::{Error, Result, code};
 use crate::plan::Plan;
-use crate::product::bus;
 use crate::timing::{ClockLimits, default_buffer, mode, timing_type};
 
 impl State {
@@ -17,11 +16,23 @@ impl State {
     pub(super) fn clock_limits(&self) -> Option<ClockLimits> {
         let mut common: Option<ClockLimits> = None;
         for device in self.devices() {
-            let count = self
+            // Inputs that several channels share are converted once.
+            let mut inputs: Vec<_> = self
                 .channels
                 .iter()
+                .flat_map(|channel| std::iter::once(channel).chain(&channel.partners))
                 .filter(|channel| channel.device.name == device.name)
-                .count();
+                .map(|channel| channel.physical)
+                .collect();
+            if self
+                .channels
+                .iter()
+                .any(|channel| !channel.partners.is_empty())
+            {
+                let mut seen = Vec::new();
+                inputs.retain(|one| !seen.contains(one) && (seen.push(*one), true).1);
+            }
+            let count = inputs.len();
             let limits = match self.family() {
                 channel_type::DIGITAL_INPUT => ClockLimits::digital(&device)?,
                 channel_type::COUNTER_INPUT => ClockLimits::counter(&device)?,
@@ -29,11 +40,22 @@ impl State {
             };
             common = Some(match common {
                 None => limits,
+                // An oscillator of a module's own cannot follow the others: they follow it.
                 Some(common) => ClockLimits {
+                    timebase: if limits.step > common.step {
+                        limits.timebase
+                    } else {
+                        common.timebase
+                    },
+                    step: common.step.max(limits.step),
+                    min_divisor: if limits.step > common.step {
+                        limits.min_divisor
+                    } else {
+                        common.min_divisor
+                    },
                     slowest: common.slowest.max(limits.slowest),
                     fastest_single: common.fastest_single.min(limits.fastest_single),
                     fastest: common.fastest.min(limits.fastest),
-                    ..common
                 },
             });
         }
@@ -45,8 +67,18 @@ impl State {
         let mut all: Vec<String> = Vec::new();
         for channel in &self.channels {
             let device = channel.device.name.to_ascii_lowercase();
+            if let Physical::AnalogInput(_) = channel.physical {
+                for one in std::iter::once(channel).chain(&channel.partners) {
+                    for engine in crate::device::analog_engines(&one.device) {
+                        if !all.contains(&engine) {
+                            all.push(engine);
+                        }
+                    }
+                }
+                continue;
+            }
             let engine = match channel.physical {
-                Physical::AnalogInput(_) => format!("{device}/ai"),
+                Physical::AnalogInput(_) => continue,
                 Physical::Counter(number) => format!("{device}/ctr{number}"),
                 // On demand, any number of tasks can read the same lines.
                 Physical::Port(_) | Physical::Line(..) if !clocked => continue,
@@ -105,12 +137,7 @@ impl State {
             self.phase = self.phase.max(Phase::Verified);
             return Ok(Arc::clone(plan));
         }
-        let devices = self.devices();
-        if let [first, others @ ..] = devices.as_slice()
-            && others.iter().any(|other| {
-                first.product.name != other.product.name || first.product.bus == bus::USB
-            })
-        {
+        if !crate::device::share_a_task(&self.devices()) {
             return Err(Error::new(code::MULTI_DEVS_IN_TASK));
         }
         let rate = self.sample_rate()?;
