@@ -45,7 +45,7 @@ def test_an_unknown_reader_is_refused(make_task, tmp_path):
 def test_a_library_without_the_functions_falls_back_and_says_why(make_task, tmp_path, monkeypatch):
     from daqring import source
 
-    monkeypatch.setitem(source.READ_FUNCTIONS, "int16", "DAQmxReadNothing")
+    monkeypatch.setitem(source.READ_FUNCTIONS, ("analog", "int16"), "DAQmxReadNothing")
     task = make_task()
     report = daqring.record(task, tmp_path / "run.tdms", samples=100, progress=False)
     assert report.reader == "python"

@@ -11,7 +11,7 @@ from daqring import _native
 from daqring.errors import TaskError
 from daqring.readers import NativeReader, Outcome, Plan, PythonReader, Reader, ReaderChoice, TaskGuard, choose
 from daqring.report import GAP_CAUSES, Gap, StreamReport
-from daqring.source import DriverBuffer, DtypeChoice, TaskSource
+from daqring.source import ChannelInfo, DriverBuffer, DtypeChoice, TaskSource, TimesChoice
 
 if TYPE_CHECKING:
     import nidaqmx
@@ -21,6 +21,8 @@ __all__ = ["Acquisition", "positive"]
 #: A block is this large unless `block_ms` says otherwise, and at least / at most that long.
 BLOCK_BYTES = 4 << 20
 BLOCK_SECONDS = (0.02, 1.0)
+#: Samples of a block at most, where nobody knows how fast they come. One is given away after a second, too.
+UNSTEADY_BLOCK = 8192
 #: What direct I/O writes without a copy is a multiple of this.
 PAGE = 4096
 #: The ring holds this much time, within these bounds of memory and slots.
@@ -49,9 +51,14 @@ class Acquisition:
         dtype: DtypeChoice,
         buffer_seconds: float,
         reader: ReaderChoice,
+        every: float | None,
+        times: TimesChoice,
+        linked: bool,
     ) -> None:
         self.number = number
-        self.source = source = TaskSource(task, dtype)
+        if every is not None:
+            every = positive("every", every)
+        self.source = source = TaskSource(task, dtype, every=every, times=times, linked=linked)
         self.wanted = _wanted(seconds, samples, source)
         self.block = _block_samples(block_ms, source, self.wanted)
         self.slots = _slot_count(self.block, source)
@@ -80,8 +87,8 @@ class Acquisition:
 
     @property
     def frame(self) -> int:
-        """Bytes of one sample of all channels."""
-        return len(self.source.channels) * self.source.dtype.itemsize
+        """Bytes of one sample of all channels in a slot."""
+        return self.source.frame
 
     @property
     def bytes_per_second(self) -> float:
@@ -103,26 +110,37 @@ class Acquisition:
 
     def _group(self) -> dict[str, Any]:
         source = self.source
-        related = {} if self.clock_of is None else {"clock_of": self.clock_of, "clock_via": self.clock_via}
+        properties: dict[str, Any] = {"timing": source.timing}
+        if source.steady or source.every is not None:
+            properties["rate"] = source.rate
+        if self.clock_of is not None:
+            properties |= {"clock_of": self.clock_of, "clock_via": self.clock_via}
         return {
             "name": source.name,
-            "dt": 1.0 / source.rate,
-            "properties": {"rate": source.rate, **related},
-            "channels": [
-                {
-                    "name": channel.name,
-                    "dtype": source.dtype.name,
-                    "unit": channel.unit,
-                    "scale": channel.scale,
-                    "properties": {
-                        "physical_channel": channel.physical,
-                        "minimum": channel.minimum,
-                        "maximum": channel.maximum,
-                        **({"description": channel.description} if channel.description else {}),
-                    },
-                }
-                for channel in source.channels
-            ],
+            "dt": source.dt,
+            "properties": properties,
+            "channels": [self._channel(channel) for channel in source.channels],
+            "times": None if source.times is None else {"name": "time", "from": source.times},
+            "records": source.record is not None,
+        }
+
+    def _channel(self, channel: ChannelInfo) -> dict[str, Any]:
+        properties: dict[str, Any] = {"physical_channel": channel.physical}
+        for name, value in (("minimum", channel.minimum), ("maximum", channel.maximum)):
+            if value is not None:
+                properties[name] = value
+        if channel.description:
+            properties["description"] = channel.description
+        lines = None
+        if channel.bit is not None:
+            lines = [{"name": channel.name, "bit": channel.bit, "properties": properties}]
+        return {
+            "name": channel.name,
+            "dtype": self.source.dtype.name,
+            "unit": channel.unit,
+            "scale": channel.scale,
+            "properties": properties,
+            "lines": lines,
         }
 
     # -- running ------------------------------------------------------------------------------
@@ -146,7 +164,7 @@ class Acquisition:
         began = self if source.already_running else owner
         native.set_start_time(self.number, began._start_time)
         most = self.block
-        if source.finite is None:
+        if source.finite is None and source.every is None:
             # More than a small buffer holds is never there at once.
             most = min(most, max(1, self.buffer.used // 2))
         plan = Plan(
@@ -157,7 +175,12 @@ class Acquisition:
             most=most,
             # Who owns the clock of others goes on until they have what they need.
             stop_task=not (source.already_running or self.leads),
-            clock_notes=logged,
+            clock_notes=logged and source.dt is not None,
+            timed=source.timed,
+            steady=source.steady,
+            every=source.every,
+            record=source.record,
+            pretrigger=source.pretrigger,
         )
         if self._functions is None:
             self.reader = PythonReader(native, source, plan)
@@ -238,8 +261,14 @@ class Acquisition:
             "ring_margin_s": max(slots - waiting, 0) * self.block / source.rate,
             "driver_fill": backlog / buffer,
             "driver_high_water": reader.backlog_high_water / buffer,
-            "driver_margin_s": max(self.buffer.used - backlog, 0) / source.rate,
+            "driver_margin_s": self._driver_margin(backlog),
         }
+
+    def _driver_margin(self, backlog: int) -> float:
+        if self.source.every is not None:
+            # Without a buffer there is none that could overflow.
+            return self._buffer_seconds
+        return max(self.buffer.used - backlog, 0) / self.source.rate
 
     def report(self, counts: dict[str, Any], outcome: Outcome, *, stop_reason: str) -> StreamReport:
         """What was recorded of the task; `counts` are those of the native module at rest."""
@@ -280,7 +309,8 @@ class Acquisition:
             driver_buffer=self.buffer.used,
             driver_buffer_note=self.buffer.note,
             driver_high_water=outcome.backlog_high_water,
-            driver_margin=max(self.buffer.used - outcome.backlog_high_water, 0) / source.rate,
+            driver_margin=self._driver_margin(outcome.backlog_high_water),
+            timing=source.timing,
             clock_of=self.clock_of,
             error=None if error is None else str(error),
         )
@@ -300,6 +330,16 @@ def positive(name: str, value: float) -> float:
 def _wanted(seconds: float | None, samples: int | None, source: TaskSource) -> int | None:
     if seconds is not None and samples is not None:
         raise TaskError("give seconds or samples, not both")
+    if seconds is not None and source.record is not None and source.finite is None:
+        raise TaskError(
+            "a task that is triggered again and again has no length in seconds; give samples "
+            f"(a record has {source.record:,}), or stop the recording yourself"
+        )
+    if seconds is not None and not source.steady and source.every is None:
+        raise TaskError(
+            f"a task with {source.timing} timing has no rate to turn seconds into samples; give samples, "
+            "or stop the recording yourself"
+        )
     if seconds is not None:
         wanted = max(1, round(positive("seconds", seconds) * source.rate))
     elif samples is not None:
@@ -320,9 +360,11 @@ def _wanted(seconds: float | None, samples: int | None, source: TaskSource) -> i
 
 
 def _block_samples(block_ms: float | None, source: TaskSource, wanted: int | None) -> int:
-    frame = len(source.channels) * source.dtype.itemsize
+    frame = source.frame
     if block_ms is not None:
         samples = positive("block_ms", block_ms) / 1000.0 * source.rate
+    elif source.every is None and not source.steady:
+        samples = min(UNSTEADY_BLOCK, BLOCK_BYTES / frame)
     else:
         low, high = BLOCK_SECONDS
         samples = min(max(BLOCK_BYTES / frame, low * source.rate), high * source.rate)
@@ -340,11 +382,12 @@ def _block_samples(block_ms: float | None, source: TaskSource, wanted: int | Non
                 f"{RING_BYTES[1] / RING_SLOTS[0] / 1e6:,.0f} MB; choose a smaller block_ms"
             )
         samples = RING_BYTES[1] // RING_SLOTS[0] // frame
+    if source.record is not None:
+        samples = min(samples, source.record)
     return int(samples)
 
 
 def _slot_count(block: int, source: TaskSource) -> int:
-    size = block * len(source.channels) * source.dtype.itemsize
-    rate = source.rate * len(source.channels) * source.dtype.itemsize
-    memory = min(max(rate * RING_SECONDS, RING_BYTES[0]), RING_BYTES[1])
+    size = block * source.frame
+    memory = min(max(source.rate * source.frame * RING_SECONDS, RING_BYTES[0]), RING_BYTES[1])
     return int(min(max(memory // size, RING_SLOTS[0]), RING_SLOTS[1]))

@@ -22,6 +22,7 @@ from daqring.errors import DriverError, TaskError
 from daqring.source import (
     OVERFLOW_CODES,
     OVERWRITE_CODES,
+    PAIRS,
     TIMEOUT_CODE,
     NativeUnavailable,
     ReadFailure,
@@ -37,6 +38,9 @@ GapTuple = tuple[int, int | None, int]
 
 #: Longest that a read of the Python reader may wait in the driver; its samples are there when it begins.
 READ_TIMEOUT = 2.0
+
+#: Between two looks for samples that come when they like.
+UNSTEADY_PAUSE = 0.002
 
 #: Between two readings of the driver's count and the host's clocks that go into the log.
 CLOCK_PERIOD_NS = 10_000_000_000
@@ -62,6 +66,16 @@ class Plan:
     stop_task: bool
     #: Whether it tells the log from time to time which sample belongs to which time of the host.
     clock_notes: bool
+    #: Whether each sample gets the time at which it was seen: i64 nanoseconds since 1970, in front of
+    #: the channels.
+    timed: bool = False
+    #: Whether samples come at the rate. Else they are taken as they come.
+    steady: bool = True
+    #: Seconds between two reads on demand; ``None``: the task has a clock.
+    every: float | None = None
+    #: Samples of a record, where triggers begin records, and how many of them are before the trigger.
+    record: int | None = None
+    pretrigger: int = 0
 
     @property
     def end(self) -> int | None:
@@ -156,6 +170,12 @@ class NativeReader:
                 "handle": source.handle,
                 "dtype": source.dtype.name,
                 "channels": len(source.channels),
+                "pairs": source.kind in PAIRS,
+                "timed": plan.timed,
+                "steady": plan.steady,
+                "every": plan.every,
+                "record": plan.record,
+                "pretrigger": plan.pretrigger,
                 "block": plan.block,
                 "most": plan.most,
                 "rate": source.rate,
@@ -241,6 +261,7 @@ class PythonReader:
         self._reads = self._short_reads = 0
         self._lateness = Lateness()
         self._ended_at = 0.0
+        self._record_start: int | None = None
         self._next_clock: float = 0 if plan.clock_notes else math.inf
         name = f"daqring-acquire-{plan.stream}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -304,35 +325,53 @@ class PythonReader:
         source, plan = self._source, self._plan
         channels, itemsize = len(source.channels), source.dtype.itemsize
         end = plan.end
+        tick = time.monotonic()
         while end is None or self._position < end:
-            count = plan.most if end is None else min(plan.most, end - self._position)
-            timeout = self._await_samples(count)
-            if timeout is None:
-                # A stop: take what is there now, and no more.
-                timeout = READ_TIMEOUT
-                backlog = source.backlog() or 0
-                left = backlog if end is None else min(backlog, end - self._position)
-                end = self._position + left
-                if self._position >= end:
+            count = self._next_read(end)
+            if plan.every is not None:
+                if self._stopping.wait(max(tick - time.monotonic(), 0.0)):
                     break
-                count = min(plan.most, end - self._position)
+                timeout, tick = READ_TIMEOUT, self._next_tick(tick, plan.every)
+            else:
+                awaited = self._await_samples(count if plan.steady else 1)
+                if awaited is None:
+                    # A stop: take what is there now, and no more.
+                    backlog = source.backlog() or 0
+                    left = backlog if end is None else min(backlog, end - self._position)
+                    end = self._position + left
+                    if self._position >= end:
+                        break
+                    awaited, count = READ_TIMEOUT, self._next_read(end)
+                elif not plan.steady:
+                    count = min(count, max(self._backlog, 1))
+                timeout = awaited
             slot = self._reserve()
             if slot is None:
                 self._stop_reason = "error"
                 return
             failure: ReadFailure | None = None
-            into = np.frombuffer(memoryview(slot), source.dtype, channels * count).reshape(channels, count)
+            memory = memoryview(slot)
+            # Behind the places of the times, where there are such.
+            offset = 8 * count if plan.timed else 0
+            into = np.frombuffer(memory, source.dtype, channels * count, offset).reshape(channels, count)
+            asked = time.time_ns()
             try:
                 got = source.read(into, count, timeout)
             except ReadFailure as error:
                 failure = error.with_traceback(None)
                 got = error.got
             now = time.time_ns()
-            del into
+            size = channels * itemsize * got
+            if plan.timed and got:
+                seen = (asked + now) // 2 if plan.every is not None else now
+                memory[8 * got : 8 * got + size] = memory[offset : offset + size].tobytes()
+                np.frombuffer(memory, np.int64, got)[:] = seen
+                size += 8 * got
+            del into, memory
             self._reads += 1
             self._short_reads += got < count
             if got:
-                self._commit(slot, got, channels * itemsize * got, now)
+                self._commit(slot, got, size, now)
             else:
                 slot.abort()
             if failure is not None and failure.code != TIMEOUT_CODE:
@@ -343,6 +382,21 @@ class PythonReader:
             self._note_clock()
         if plan.end is not None and self._position >= plan.end:
             self._stop_reason = "finished"
+
+    def _next_read(self, end: int | None) -> int:
+        """How much to read next, at most: not beyond the end, nor beyond a record."""
+        if self._plan.every is not None:
+            return 1
+        count = self._plan.most
+        if self._plan.record is not None:
+            count = min(count, self._plan.record - self._position % self._plan.record)
+        return count if end is None else min(count, end - self._position)
+
+    @staticmethod
+    def _next_tick(tick: float, every: float) -> float:
+        """When to read next; what was missed is not made up for."""
+        now = time.monotonic()
+        return tick + every * max(1, math.ceil((now - tick) / every))
 
     def _note_clock(self) -> None:
         """Puts the driver's count and the clocks into the log, read one right after the other."""
@@ -359,20 +413,31 @@ class PythonReader:
         tells), it is left to the driver to say so, by a read that does not wait.
         """
         source = self._source
-        overdue = time.monotonic() + 2 * count / source.rate + 1.0
+        expected = count / source.rate if self._plan.steady else 0.0
+        overdue = time.monotonic() + 2 * expected + 1.0
         while not self._stopping.is_set():
             backlog = source.backlog()
             if backlog is None:
                 return 0.0
             self._backlog = backlog
             self._backlog_high_water = max(self._backlog_high_water, backlog)
+            self._note_record(backlog)
             if backlog >= count:
-                self._lateness.note((backlog - count) / source.rate)
+                if self._plan.steady:
+                    self._lateness.note((backlog - count) / source.rate)
                 return READ_TIMEOUT
             if time.monotonic() > overdue:
                 return 0.0
-            self._stopping.wait(min(max((count - backlog) / source.rate, 0.0005), 0.1))
+            pause = (count - backlog) / source.rate if self._plan.steady else UNSTEADY_PAUSE
+            self._stopping.wait(min(max(pause, 0.0005), 0.1 if self._plan.record is None else 0.005))
         return None
+
+    def _note_record(self, backlog: int) -> None:
+        """The time at which a record began, when its first samples are seen."""
+        record = self._plan.record
+        if record is not None and backlog and self._record_start is None:
+            seen = min(self._position % record + backlog, record)
+            self._record_start = time.time_ns() - round(seen / self._source.rate * 1e9)
 
     def _reserve(self) -> _native.Slot | None:
         """An empty slot; waits for as long as the log needs. None when the recording failed."""
@@ -383,9 +448,17 @@ class PythonReader:
 
     def _commit(self, slot: _native.Slot, got: int, size: int, now: int) -> None:
         """Publishes a read, with the driver's word on which samples these were."""
-        after = self._source.position()
+        plan = self._plan
+        checked = plan.every is None and not plan.pretrigger
+        after = self._source.position() if checked else None
         first = self._position if after is None else after + self._shift - got
         lost = first - self._position
+        record = None
+        if plan.record is not None:
+            start = now if self._record_start is None else self._record_start
+            record = (first // plan.record, start, plan.pretrigger)
+            if (first + got) % plan.record == 0:
+                self._record_start = None
         if lost:
             # Somebody else moved the read position. Where that was back, nobody knows how much time has
             # passed: the samples count as the next ones behind a hole of unknown size.
@@ -401,9 +474,10 @@ class PythonReader:
                 lost_before=_native.LOST_UNKNOWN if count is None else count,
                 gap=_FOREIGN,
                 host_time_ns=now,
+                record=record,
             )
         else:
-            slot.commit(size, samples=got, first_sample=first, host_time_ns=now)
+            slot.commit(size, samples=got, first_sample=first, host_time_ns=now, record=record)
         self._position = first + got
 
     def _failed(self, failure: ReadFailure, end: int | None) -> None:

@@ -29,7 +29,7 @@ from daqring.log_options import LogOptions
 from daqring.progress import ProgressBar
 from daqring.readers import Outcome, ReaderChoice
 from daqring.report import Report, combine, gravest
-from daqring.source import DtypeChoice, driver_words
+from daqring.source import DtypeChoice, TimesChoice, describe, driver_words
 from daqring.start_order import links
 from daqring.tasks import Tasks, TaskSet
 from daqring.watch import Watch
@@ -58,6 +58,8 @@ def record(
     buffer_seconds: float = 4.0,
     workers: int = 1,
     reader: ReaderChoice = "auto",
+    every: float | None = None,
+    times: TimesChoice = "auto",
     properties: Mapping[str, Property] | None = None,
     log: LogOptions | None = None,
     progress: bool | None = None,
@@ -87,6 +89,12 @@ def record(
         reader: ``"native"`` reads the driver from a thread that never needs the interpreter, through
             the library that nidaqmx loaded; ``"python"`` reads by nidaqmx in a Python thread.
             ``"auto"``: native where it can be had; the report says which it was, and why.
+        every: Seconds between two reads of a task without a clock, which is read on demand.
+        times: Where the times of the samples come from. ``"auto"``: from the rate, where there is one.
+            Tasks on demand, with change detection, implicit timing, or a clock from outside (a PFI line
+            that no other task of the recording drives) get a channel ``time`` instead: from the host's
+            clock when a sample was seen, or from the measured periods where a counter measures these.
+            ``"regular"``: by the rate all the same. ``"host"``: from the host's clock.
         properties: Properties of the file, such as ``{"operator": "Ada"}``.
         log: How it is stored: syncs, segments, rotation of files, free space; see :class:`LogOptions`.
         progress: Show a progress bar on stderr; by default only on a terminal.
@@ -116,6 +124,8 @@ def record(
         buffer_seconds=buffer_seconds,
         workers=workers,
         reader=reader,
+        every=every,
+        times=times,
         properties=properties,
         log=log,
     )
@@ -164,6 +174,8 @@ class Recorder:
         buffer_seconds: float = 4.0,
         workers: int = 1,
         reader: ReaderChoice = "auto",
+        every: float | None = None,
+        times: TimesChoice = "auto",
         properties: Mapping[str, Property] | None = None,
         log: LogOptions | None = None,
     ) -> None:
@@ -180,7 +192,7 @@ class Recorder:
         self._log_options = log or LogOptions()
         self._wishes: dict[str, Any] = {
             **{"seconds": seconds, "samples": samples, "block_ms": block_ms, "dtype": dtype},
-            **{"buffer_seconds": buffer_seconds, "reader": reader},
+            **{"buffer_seconds": buffer_seconds, "reader": reader, "every": every, "times": times},
         }
         self._tasks = TaskSet(tasks)
         try:
@@ -207,14 +219,20 @@ class Recorder:
     def _prepare(self, tasks: TaskSet) -> list[Acquisition]:
         """The streams of the tasks, with everything checked that can be checked without a start."""
         acquisitions = []
+        try:
+            found = links(tasks.tasks)
+        except Exception as error:
+            if getattr(error, "error_code", None) is None:
+                raise
+            raise TaskError(f"the driver refuses a task as it is configured: {describe(error)}") from error
         for number, task in enumerate(tasks.tasks):
             try:
-                acquisitions.append(Acquisition(number, task, **self._wishes))
+                linked = number in found.owner_of
+                acquisitions.append(Acquisition(number, task, linked=linked, **self._wishes))
             except TaskError as error:
                 if len(tasks.tasks) > 1:
                     raise TaskError(f"{_called(number, task)}: {error}") from error
                 raise
-        found = links(tasks.tasks)
         for number, owner in found.owner_of.items():
             acquisitions[number].clock_of = acquisitions[owner].name
             acquisitions[number].clock_via = found.via[number]

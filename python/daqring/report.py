@@ -100,6 +100,10 @@ class StreamReport:
     driver_margin: float
     #: The group whose task owns this one's sample clock or start trigger, where one of the recording does.
     clock_of: str | None = None
+    #: How the samples were timed: sample clock, external clock, implicit, change detection, on demand. Of
+    #: the last four, the file tells the time of each sample, and the rate is the one that room was
+    #: planned for.
+    timing: str = "sample clock"
     #: What ended it, where that was an error.
     error: str | None = None
 

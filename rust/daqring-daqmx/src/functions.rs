@@ -7,6 +7,18 @@ pub(crate) type Handle = *mut c_void;
 /// array, its size in samples, samples per channel that were read, reserved.
 type Read =
     unsafe extern "system" fn(Handle, i32, f64, u32, *mut c_void, u32, *mut i32, *mut u32) -> i32;
+/// `DAQmxReadCtrFreq` and its kin, which give two values: as above, with two arrays.
+type ReadPairs = unsafe extern "system" fn(
+    Handle,
+    i32,
+    f64,
+    u32,
+    *mut c_void,
+    *mut c_void,
+    u32,
+    *mut i32,
+    *mut u32,
+) -> i32;
 /// `DAQmxGetReadAttribute`, which is variadic: after the place of the value comes its size, for
 /// attributes that have one.
 type GetAttribute = unsafe extern "C" fn(Handle, i32, *mut c_void, ...) -> i32;
@@ -22,8 +34,12 @@ pub const SUPPORTED: bool = cfg!(target_pointer_width = "64")
 /// Where the functions of the driver's library are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
-    /// `DAQmxReadBinaryI16`, `..U16`, `..I32`, `..U32` or `DAQmxReadAnalogF64`.
+    /// `DAQmxReadBinaryI16`, `..U16`, `..I32`, `..U32`, `DAQmxReadAnalogF64`, `DAQmxReadDigitalU8`,
+    /// `..U16`, `..U32`, `DAQmxReadCounterU32Ex`, `..F64Ex`; or, with `pairs`, `DAQmxReadCtrFreq`,
+    /// `..Time`, `..Ticks`.
     pub read: usize,
+    /// Whether `read` fills two arrays.
+    pub pairs: bool,
     /// `DAQmxGetReadAttribute`.
     pub get_read_attribute: usize,
     /// `DAQmxStopTask`.
@@ -32,10 +48,17 @@ pub struct Addresses {
     pub get_extended_error_info: usize,
 }
 
+/// A function that reads.
+#[derive(Clone, Copy)]
+pub(crate) enum AnyRead {
+    One(Read),
+    Pairs(ReadPairs),
+}
+
 /// The functions of the driver's library that a reader calls.
 #[derive(Clone, Copy)]
 pub struct Functions {
-    pub(crate) read: Read,
+    pub(crate) read: AnyRead,
     pub(crate) get_read_attribute: GetAttribute,
     pub(crate) stop_task: StopTask,
     pub(crate) get_extended_error_info: ExtendedErrorInfo,
@@ -50,6 +73,7 @@ impl Functions {
     pub unsafe fn new(addresses: Addresses) -> Option<Self> {
         let Addresses {
             read,
+            pairs,
             get_read_attribute,
             stop_task,
             get_extended_error_info,
@@ -60,7 +84,10 @@ impl Functions {
         // SAFETY: the caller vouches for what is at the addresses, and none of them is null.
         unsafe {
             Some(Self {
-                read: std::mem::transmute::<usize, Read>(read),
+                read: match pairs {
+                    false => AnyRead::One(std::mem::transmute::<usize, Read>(read)),
+                    true => AnyRead::Pairs(std::mem::transmute::<usize, ReadPairs>(read)),
+                },
                 get_read_attribute: std::mem::transmute::<usize, GetAttribute>(get_read_attribute),
                 stop_task: std::mem::transmute::<usize, StopTask>(stop_task),
                 get_extended_error_info: std::mem::transmute::<usize, ExtendedErrorInfo>(

@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use daqring_ring::BlockMeta;
 use daqring_ring::slots::{ReserveError, SlotProducer, WriteSlot};
+use daqring_ring::{BlockMeta, RecordMark};
 
 use crate::gap::{Cause, Gap, LOST_UNKNOWN};
 use crate::lateness::Lateness;
@@ -29,6 +29,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
 const IDLE_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// Bytes of the time of a sample.
+const TIME: usize = size_of::<i64>();
+
 /// Between two readings of the driver's count and the host's clocks.
 const CLOCK_PERIOD: Duration = Duration::from_secs(10);
 
@@ -45,6 +48,11 @@ pub struct ReaderOptions {
     pub most: u64,
     /// Sample rate in Hz.
     pub rate: f64,
+    /// When samples come, and which belong together.
+    pub pace: Pace,
+    /// Put the time at which each sample was seen in front of the channels, as i64 nanoseconds since
+    /// 1970. A slot then holds eight bytes more per sample.
+    pub timed: bool,
     /// Index of the first sample that will be read.
     pub position: u64,
     /// Where to end; `None`: on a stop only.
@@ -53,6 +61,24 @@ pub struct ReaderOptions {
     pub stop_task: bool,
     /// Called after the first read and every ten seconds; must return at once.
     pub clock: Option<ClockSink>,
+}
+
+/// When the samples of a task come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// At the rate.
+    Steady,
+    /// When they like; they are taken as they come.
+    Unsteady,
+    /// Each trigger brings a record of this many samples, at the rate; some of them from before it.
+    Records {
+        /// Samples of a record.
+        samples: u64,
+        /// Of these, before the trigger.
+        pretrigger: u64,
+    },
+    /// When they are read: one every so often.
+    OnDemand(Duration),
 }
 
 /// Why the reading ended.
@@ -218,6 +244,7 @@ fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, s
         lateness: Lateness::default(),
         gap: None,
         clock_told: None,
+        record_start: None,
     };
     let ending = catch_unwind(AssertUnwindSafe(|| reading.run()))
         .unwrap_or_else(|payload| Ending::Panicked(panic_message(&*payload)));
@@ -278,6 +305,8 @@ struct Reading<'a> {
     lateness: Lateness,
     gap: Option<Gap>,
     clock_told: Option<Instant>,
+    /// Unix time of the first sample of the record that is being read, in nanoseconds.
+    record_start: Option<i64>,
 }
 
 /// The ring was closed.
@@ -285,8 +314,8 @@ struct Closed;
 
 /// What came of waiting for samples.
 enum Awaited {
-    /// A read will not block.
-    There,
+    /// A read will not block: so many are there.
+    There(u64),
     /// They should have been there long ago: a trigger that has not come, an error that only a read
     /// tells. A read that does not wait lets the driver say so.
     Overdue,
@@ -324,11 +353,14 @@ impl Reading<'_> {
 
     /// Reads to the end, a stop, or the driver's error.
     fn read_all(&mut self) -> Result<Option<DriverError>, Closed> {
+        if let Pace::OnDemand(every) = self.options.pace {
+            return self.read_on_demand(every);
+        }
         while self.end.is_none_or(|end| self.position < end) {
             let mut count = self.next_read();
             let mut timeout = READ_TIMEOUT;
             match self.await_samples(count) {
-                Awaited::There => {}
+                Awaited::There(backlog) => count = count.min(backlog),
                 Awaited::Overdue => timeout = 0.0,
                 Awaited::Stop => {
                     // What is there now, and no more.
@@ -356,8 +388,44 @@ impl Reading<'_> {
             }) {
                 self.give_away();
             }
+            self.end_record();
         }
         Ok(None)
+    }
+
+    /// Reads one sample after the other, when it is due. What was missed is not made up for.
+    fn read_on_demand(&mut self, every: Duration) -> Result<Option<DriverError>, Closed> {
+        let mut due = Instant::now();
+        while self.end.is_none_or(|end| self.position < end) {
+            if self.pause(due.saturating_duration_since(Instant::now())) {
+                break;
+            }
+            self.lateness.note(due.elapsed());
+            let result = self.read(1, READ_TIMEOUT)?;
+            if let Some(error) = result.error
+                && error.meaning() != Meaning::Timeout
+            {
+                return Ok(Some(error));
+            }
+            if self.filling.as_ref().is_some_and(|filling| {
+                filling.samples == self.options.block || filling.since.elapsed() + every > FLUSH
+            }) {
+                self.give_away();
+            }
+            let missed = due.elapsed().as_nanos() / every.as_nanos().max(1);
+            due += every.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX - 1) + 1);
+        }
+        Ok(None)
+    }
+
+    /// No block holds samples of two records.
+    fn end_record(&mut self) {
+        if let Pace::Records { samples, .. } = self.options.pace
+            && self.position.is_multiple_of(samples)
+        {
+            self.give_away();
+            self.record_start = None;
+        }
     }
 
     fn tell_clock(&mut self) {
@@ -376,7 +444,10 @@ impl Reading<'_> {
     /// How much to read next: not beyond the block, nor beyond the end.
     fn next_read(&self) -> u64 {
         let filled = self.filling.as_ref().map_or(0, |filling| filling.samples);
-        let room = self.options.most.min(self.options.block - filled);
+        let mut room = self.options.most.min(self.options.block - filled);
+        if let Pace::Records { samples, .. } = self.options.pace {
+            room = room.min(samples - self.position % samples);
+        }
         self.end
             .map_or(room, |end| room.min(end.saturating_sub(self.position)))
     }
@@ -387,7 +458,14 @@ impl Reading<'_> {
         let seconds = |samples: u64| {
             Duration::try_from_secs_f64(samples as f64 / rate).unwrap_or(LONGEST_PAUSE)
         };
-        let overdue = Instant::now() + 2 * seconds(count) + OVERDUE;
+        let (steady, longest) = match self.options.pace {
+            Pace::Unsteady | Pace::OnDemand(_) => (false, IDLE_PAUSE),
+            // The begin of a record is to be noticed.
+            Pace::Records { .. } => (true, 5 * IDLE_PAUSE),
+            Pace::Steady => (true, LONGEST_PAUSE),
+        };
+        let count = if steady { count } else { 1 };
+        let overdue = Instant::now() + 2 * seconds(if steady { count } else { 0 }) + OVERDUE;
         let mut before = None;
         let mut shortest = SHORTEST_PAUSE;
         loop {
@@ -399,9 +477,12 @@ impl Reading<'_> {
             };
             self.shared.backlog.store(backlog, Relaxed);
             self.shared.backlog_high_water.fetch_max(backlog, Relaxed);
+            self.note_record(backlog);
             if backlog >= count {
-                self.lateness.note(seconds(backlog - count));
-                return Awaited::There;
+                if steady {
+                    self.lateness.note(seconds(backlog - count));
+                }
+                return Awaited::There(backlog);
             }
             if Instant::now() > overdue {
                 return Awaited::Overdue;
@@ -413,24 +494,36 @@ impl Reading<'_> {
                 SHORTEST_PAUSE
             };
             before = Some(backlog);
-            self.pause(seconds(count - backlog).clamp(shortest, LONGEST_PAUSE));
+            self.pause(seconds(count - backlog).clamp(shortest, longest));
         }
     }
 
-    /// Sleeps, but not beyond a stop.
-    fn pause(&self, duration: Duration) {
+    /// When the record began whose samples are seen for the first time.
+    fn note_record(&mut self, backlog: u64) {
+        if let Pace::Records { samples, .. } = self.options.pace
+            && self.record_start.is_none()
+            && backlog > 0
+        {
+            let seen = (self.position % samples + backlog).min(samples);
+            self.record_start = Some(unix_ns() - (seen as f64 / self.options.rate * 1e9) as i64);
+        }
+    }
+
+    /// Sleeps, but not beyond a stop; whether that has come.
+    fn pause(&self, duration: Duration) -> bool {
         let stopping = lock(&self.shared.stopping);
-        drop(
-            self.shared
-                .stop
-                .wait_timeout_while(stopping, duration, |stopping| !*stopping),
-        );
+        let (stopping, _) = self
+            .shared
+            .stop
+            .wait_timeout_while(stopping, duration, |stopping| !*stopping)
+            .unwrap_or_else(PoisonError::into_inner);
+        *stopping
     }
 
     /// Reads once and keeps whatever came: straight into an empty slot, or behind what is in the
     /// slot already.
     fn read(&mut self, count: usize, timeout: f64) -> Result<ReadResult, Closed> {
-        if self.filling.is_none() {
+        if self.filling.is_none() && !self.options.timed {
             let mut slot = self.reserve()?;
             let result = self.task.read(count, timeout, &mut slot);
             self.count_read(count, &result);
@@ -445,14 +538,41 @@ impl Reading<'_> {
             self.scratch.resize(words, 0);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
+        let before = unix_ns();
         let result = self.task.read(count, timeout, bytes_of_mut(&mut scratch));
         self.count_read(count, &result);
         if result.samples > 0 {
             let bytes = result.samples * self.task.frame();
+            let mut time = unix_ns();
+            if let Pace::OnDemand(_) = self.options.pace {
+                time = before + (time - before) / 2;
+            }
             self.append(&bytes_of_mut(&mut scratch)[..bytes], result.samples as u64)?;
+            self.note_times(result.samples as u64, time);
         }
         self.scratch = scratch;
         Ok(result)
+    }
+
+    /// Bytes of a slot in front of the channels.
+    fn head(&self) -> usize {
+        match self.options.timed {
+            true => self.options.block as usize * TIME,
+            false => 0,
+        }
+    }
+
+    /// The time of the samples that were just added to the block.
+    fn note_times(&mut self, samples: u64, time: i64) {
+        if self.options.timed
+            && let Some(filling) = &mut self.filling
+        {
+            let last = filling.samples as usize * TIME;
+            let first = last - samples as usize * TIME;
+            for place in filling.slot[first..last].chunks_exact_mut(TIME) {
+                place.copy_from_slice(&time.to_le_bytes());
+            }
+        }
     }
 
     fn count_read(&self, count: usize, result: &ReadResult) {
@@ -522,10 +642,11 @@ impl Reading<'_> {
     /// A read goes behind what the block has; behind a gap it begins a new one.
     fn append(&mut self, packed: &[u8], samples: u64) -> Result<(), Closed> {
         let from = self.first_of(samples);
-        if from != From::Next {
+        let head = self.head();
+        if from != From::Next || self.filling.is_none() {
             self.give_away();
             let mut slot = self.reserve()?;
-            slot[..packed.len()].copy_from_slice(packed);
+            slot[head..][..packed.len()].copy_from_slice(packed);
             self.begin_at(slot, samples, from);
             return Ok(());
         }
@@ -537,7 +658,7 @@ impl Reading<'_> {
         let in_bytes = |samples: u64| samples as usize * size;
         if filling.apart != self.options.block {
             move_runs(
-                &mut filling.slot,
+                &mut filling.slot[head..],
                 channels,
                 in_bytes(filling.samples),
                 in_bytes(filling.apart),
@@ -546,7 +667,7 @@ impl Reading<'_> {
             filling.apart = self.options.block;
         }
         append_runs(
-            &mut filling.slot,
+            &mut filling.slot[head..],
             packed,
             channels,
             in_bytes(samples),
@@ -561,6 +682,14 @@ impl Reading<'_> {
 
     /// Which samples were just read, by the driver's account.
     fn first_of(&self, samples: u64) -> From {
+        // Without a buffer there is no position in it, and before a trigger it has no fixed begin.
+        if let Pace::OnDemand(_)
+        | Pace::Records {
+            pretrigger: 1.., ..
+        } = self.options.pace
+        {
+            return From::Next;
+        }
         let after = self.task.position().map(|after| after + self.shift);
         let Some(first) = after.and_then(|after| after.checked_sub(samples)) else {
             return From::Next;
@@ -577,18 +706,35 @@ impl Reading<'_> {
         let Some(mut filling) = self.filling.take() else {
             return;
         };
-        let size = self.task.frame() / self.task.channels();
+        let (channels, head) = (self.task.channels(), self.head());
+        let size = self.task.frame() / channels;
         let run = filling.samples as usize * size;
         let apart = filling.apart as usize * size;
-        move_runs(&mut filling.slot, self.task.channels(), run, apart, run);
+        move_runs(&mut filling.slot[head..], channels, run, apart, run);
+        let mut times = 0;
+        if self.options.timed {
+            times = filling.samples as usize * TIME;
+            filling.slot.copy_within(head..head + run * channels, times);
+        }
+        let record = match self.options.pace {
+            Pace::Records {
+                samples,
+                pretrigger,
+            } => Some(RecordMark {
+                number: filling.first_sample / samples,
+                start_time_ns: self.record_start.unwrap_or(filling.host_time_ns),
+                pretrigger,
+            }),
+            _ => None,
+        };
         filling.slot.commit(BlockMeta {
-            bytes: run * self.task.channels(),
+            bytes: times + run * channels,
             first_sample: filling.first_sample,
             samples: filling.samples,
             lost_before: filling.lost_before,
             gap: filling.cause.map_or(0, |cause| cause as u32),
             host_time_ns: filling.host_time_ns,
-            ..BlockMeta::default()
+            record,
         });
     }
 

@@ -1,6 +1,7 @@
 use std::ffi::c_void;
 
-use crate::functions::{Functions, Handle};
+use crate::functions::{AnyRead, Functions, Handle};
+use crate::runs::move_runs;
 use crate::status::DriverError;
 
 /// Read attributes, by their numbers in the driver's header.
@@ -19,20 +20,23 @@ const WORDS: usize = 2048;
 pub enum SampleType {
     /// Codes, `DAQmxReadBinaryI16`.
     I16,
-    /// Codes, `DAQmxReadBinaryU16`.
+    /// Codes or ports, `DAQmxReadBinaryU16`, `DAQmxReadDigitalU16`.
     U16,
     /// Codes, `DAQmxReadBinaryI32`.
     I32,
-    /// Codes, `DAQmxReadBinaryU32`.
+    /// Codes, ports or counts: `DAQmxReadBinaryU32` and others.
     U32,
-    /// Values in the channels' units, `DAQmxReadAnalogF64`.
+    /// Values in the channels' units, `DAQmxReadAnalogF64` and others.
     F64,
+    /// Ports, `DAQmxReadDigitalU8`.
+    U8,
 }
 
 impl SampleType {
     /// Bytes of a sample.
     pub const fn size(self) -> usize {
         match self {
+            Self::U8 => 1,
             Self::I16 | Self::U16 => 2,
             Self::I32 | Self::U32 => 4,
             Self::F64 => 8,
@@ -63,7 +67,8 @@ pub struct DriverTask {
 unsafe impl Send for DriverTask {}
 
 impl DriverTask {
-    /// Takes over the reading of a task with this many channels.
+    /// Takes over the reading of a task with this many channels. Where the function reads pairs,
+    /// there are two: the first and the second value.
     ///
     /// # Safety
     /// `functions.read` delivers samples of the type `sample`, and `handle` is or was a handle that
@@ -108,23 +113,51 @@ impl DriverTask {
             u32::try_from(elements).expect("a read of less than 2^32 values"),
         );
         let mut read = 0;
-        // SAFETY: the array has room for `elements` aligned samples and is ours until the call
-        // returns; the other pointer is null, as documented.
-        let status = unsafe {
-            (self.functions.read)(
-                self.handle,
-                count,
-                timeout,
-                GROUP_BY_CHANNEL,
-                out.as_mut_ptr().cast::<c_void>(),
-                elements,
-                &mut read,
-                std::ptr::null_mut(),
-            )
+        let size = self.sample.size();
+        let status = match self.functions.read {
+            // SAFETY: the array has room for `elements` aligned samples and is ours until the call
+            // returns; the other pointer is null, as documented.
+            AnyRead::One(function) => unsafe {
+                function(
+                    self.handle,
+                    count,
+                    timeout,
+                    GROUP_BY_CHANNEL,
+                    out.as_mut_ptr().cast::<c_void>(),
+                    elements,
+                    &mut read,
+                    std::ptr::null_mut(),
+                )
+            },
+            AnyRead::Pairs(function) => {
+                let (first, second) = out.split_at_mut(samples * size);
+                let each = elements / 2;
+                assert!(self.channels == 2 && second.len() >= samples * size);
+                // SAFETY: each of the two arrays has room for `each` aligned samples and is ours until
+                // the call returns; the other pointer is null, as documented.
+                unsafe {
+                    function(
+                        self.handle,
+                        count,
+                        timeout,
+                        GROUP_BY_CHANNEL,
+                        first.as_mut_ptr().cast::<c_void>(),
+                        second.as_mut_ptr().cast::<c_void>(),
+                        each,
+                        &mut read,
+                        std::ptr::null_mut(),
+                    )
+                }
+            }
         };
+        // A driver that claims more than was asked for would make us read beyond the array.
+        let got = usize::try_from(read).unwrap_or(0).min(samples);
+        if got < samples && matches!(self.functions.read, AnyRead::Pairs(_)) {
+            // As the driver packs other kinds of short reads.
+            move_runs(out, 2, got * size, samples * size, got * size);
+        }
         ReadResult {
-            // A driver that claims more than was asked for would make us read beyond the array.
-            samples: usize::try_from(read).unwrap_or(0).min(samples),
+            samples: got,
             error: self.error(status),
         }
     }

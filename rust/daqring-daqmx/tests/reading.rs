@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use daqring_daqmx::{
-    Addresses, Cause, DriverTask, Ending, Functions, Gap, LOST_UNKNOWN, Outcome, Reader,
+    Addresses, Cause, DriverTask, Ending, Functions, Gap, LOST_UNKNOWN, Outcome, Pace, Reader,
     ReaderOptions, SampleType,
 };
 use daqring_ring::BlockHeader;
@@ -111,6 +111,147 @@ unsafe extern "system" fn read_i16(
     act.status
 }
 
+/// Delivers up to 5 samples at a time, each the lowest `SIZE` bytes of its number, on two channels.
+unsafe extern "system" fn read_sized<const SIZE: usize>(
+    handle: *mut c_void,
+    count: i32,
+    _: f64,
+    _: u32,
+    out: *mut c_void,
+    elements: u32,
+    read: *mut i32,
+    _: *mut u32,
+) -> i32 {
+    let count = usize::try_from(count).unwrap();
+    assert_eq!(elements as usize, 2 * count);
+    let got = count.min(5);
+    // SAFETY: the first `got` samples of each channel lie packed within the array.
+    unsafe {
+        let out = out.cast::<u8>();
+        write_numbers::<SIZE>(handle, got, out, out.add(got * SIZE));
+        *read = got as i32;
+    }
+    if got < count { TIMED_OUT } else { 0 }
+}
+
+/// The same in two arrays.
+unsafe extern "system" fn read_pairs<const SIZE: usize>(
+    handle: *mut c_void,
+    count: i32,
+    _: f64,
+    _: u32,
+    first: *mut c_void,
+    second: *mut c_void,
+    elements: u32,
+    read: *mut i32,
+    _: *mut u32,
+) -> i32 {
+    let count = usize::try_from(count).unwrap();
+    assert_eq!(elements as usize, count);
+    let got = count.min(5);
+    // SAFETY: `got` samples fit into each array.
+    unsafe {
+        write_numbers::<SIZE>(handle, got, first.cast(), second.cast());
+        *read = got as i32;
+    }
+    if got < count { TIMED_OUT } else { 0 }
+}
+
+/// # Safety
+/// `handle` is that of a living driver, and `got` samples of `SIZE` bytes fit behind both pointers.
+unsafe fn write_numbers<const SIZE: usize>(
+    handle: *mut c_void,
+    got: usize,
+    first: *mut u8,
+    second: *mut u8,
+) {
+    // SAFETY: as above.
+    let mut state = unsafe { state(handle) };
+    for index in 0..got {
+        let number = (state.position + index as u64) * 0x0101_0101_0101;
+        for (out, value) in [(first, number), (second, !number)] {
+            // SAFETY: as above.
+            unsafe {
+                let bytes = value.to_le_bytes();
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), out.add(index * SIZE), SIZE);
+            }
+        }
+    }
+    state.position += got as u64;
+    state.acquired = state.acquired.max(state.position);
+}
+
+fn reads_every_number<const SIZE: usize>(sample: SampleType, pairs: bool) {
+    let driver = Box::new(Driver(Mutex::new(State {
+        acquired: 1000,
+        ..State::default()
+    })));
+    let (producer, mut consumer) = slot_ring(SlotOptions::new(8 * 2 * SIZE, 64)).unwrap();
+    let addresses = Addresses {
+        read: match pairs {
+            false => read_sized::<SIZE> as *const () as usize,
+            true => read_pairs::<SIZE> as *const () as usize,
+        },
+        pairs,
+        get_read_attribute: get as *const () as usize,
+        stop_task: stop_task as *const () as usize,
+        get_extended_error_info: words as *const () as usize,
+    };
+    // SAFETY: as in `start_with`.
+    let task = unsafe {
+        let functions = Functions::new(addresses).unwrap();
+        let handle = std::ptr::from_ref::<Driver>(&driver).addr();
+        DriverTask::new(functions, handle, 2, sample)
+    };
+    assert_eq!(task.frame(), 2 * SIZE);
+    let options = ReaderOptions {
+        name: "acquire-test".to_owned(),
+        block: 8,
+        most: 8,
+        rate: 1e6,
+        pace: Pace::Steady,
+        timed: false,
+        position: 0,
+        end: Some(29),
+        stop_task: true,
+        clock: None,
+    };
+    let reader = Reader::start(task, producer, options).unwrap();
+    let mut runs = [Vec::new(), Vec::new()];
+    while let Ok(slot) = consumer.acquire() {
+        let half = slot.len() / 2;
+        runs[0].extend_from_slice(&slot[..half]);
+        runs[1].extend_from_slice(&slot[half..]);
+    }
+    assert!(reader.wait(PATIENCE));
+    let expected = |flip: u64| -> Vec<u8> {
+        (0..29u64)
+            .flat_map(|n| ((n * 0x0101_0101_0101) ^ flip).to_le_bytes()[..SIZE].to_vec())
+            .collect()
+    };
+    assert_eq!(
+        runs,
+        [expected(0), expected(u64::MAX)],
+        "{sample:?}, pairs: {pairs}"
+    );
+}
+
+#[test]
+fn samples_of_every_type_arrive_whole() {
+    reads_every_number::<1>(SampleType::U8, false);
+    reads_every_number::<2>(SampleType::I16, false);
+    reads_every_number::<2>(SampleType::U16, false);
+    reads_every_number::<4>(SampleType::I32, false);
+    reads_every_number::<4>(SampleType::U32, false);
+    reads_every_number::<8>(SampleType::F64, false);
+}
+
+#[test]
+fn pairs_of_values_are_two_channels() {
+    reads_every_number::<4>(SampleType::U32, true);
+    reads_every_number::<8>(SampleType::F64, true);
+}
+
 /// Whether the calling thread takes neither Ctrl-C nor a request to end.
 #[cfg(target_os = "linux")]
 fn signals_blocked() -> Option<bool> {
@@ -203,6 +344,7 @@ fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usiz
         slot_ring(SlotOptions::new(block as usize * CHANNELS * 2, slots)).unwrap();
     let addresses = Addresses {
         read: read_i16 as *const () as usize,
+        pairs: false,
         get_read_attribute: get as *const () as usize,
         stop_task: stop_task as *const () as usize,
         get_extended_error_info: words as *const () as usize,
@@ -219,6 +361,8 @@ fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usiz
         block,
         most,
         rate: 1e6,
+        pace: Pace::Steady,
+        timed: false,
         position,
         end,
         stop_task: true,
@@ -529,6 +673,7 @@ fn a_dropped_reader_stops_its_thread() {
 fn null_is_no_function() {
     let addresses = Addresses {
         read: 0,
+        pairs: false,
         get_read_attribute: 1,
         stop_task: 1,
         get_extended_error_info: 1,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use daqring_daqmx::{
-    Addresses, DriverTask, Ending, Functions, Gap, LOST_UNKNOWN, ReaderOptions, SampleType,
+    Addresses, DriverTask, Ending, Functions, Gap, LOST_UNKNOWN, Pace, ReaderOptions, SampleType,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -33,6 +33,18 @@ struct TaskArgument {
     handle: usize,
     dtype: String,
     channels: usize,
+    #[pyo3(default)]
+    pairs: bool,
+    #[pyo3(default)]
+    timed: bool,
+    #[pyo3(default = true)]
+    steady: bool,
+    #[pyo3(default)]
+    every: Option<f64>,
+    #[pyo3(default)]
+    record: Option<u64>,
+    #[pyo3(default)]
+    pretrigger: u64,
     block: u64,
     most: u64,
     rate: f64,
@@ -50,8 +62,29 @@ pub(crate) struct Reader(
     Option<daqring_daqmx::Reader>,
 );
 
+impl TaskArgument {
+    fn pace(&self) -> PyResult<Pace> {
+        Ok(match (self.every, self.record) {
+            (Some(every), _) => Pace::OnDemand(
+                Duration::try_from_secs_f64(every)
+                    .ok()
+                    .filter(|every| !every.is_zero())
+                    .ok_or_else(|| PyValueError::new_err("every must be above 0 seconds"))?,
+            ),
+            (None, Some(samples)) if samples > 0 => Pace::Records {
+                samples,
+                pretrigger: self.pretrigger,
+            },
+            (None, Some(_)) => return Err(PyValueError::new_err("a record must have samples")),
+            (None, None) if self.steady => Pace::Steady,
+            (None, None) => Pace::Unsteady,
+        })
+    }
+}
+
 fn sample_type(dtype: &str) -> PyResult<SampleType> {
     Ok(match dtype {
+        "uint8" => SampleType::U8,
         "int16" => SampleType::I16,
         "uint16" => SampleType::U16,
         "int32" => SampleType::I32,
@@ -102,13 +135,15 @@ impl Reader {
         let recording = recording.get();
         py.detach(|| {
             let sample = sample_type(&task.dtype)?;
-            let frame = task.channels.saturating_mul(sample.size());
+            let pace = task.pace()?;
+            let time = if task.timed { size_of::<i64>() } else { 0 };
+            let frame = task.channels.saturating_mul(sample.size()) + time;
             let slot = recording.slot_bytes(stream)?;
             let fits = usize::try_from(task.block)
                 .ok()
                 .and_then(|block| block.checked_mul(frame))
                 .is_some_and(|bytes| bytes <= slot && bytes <= i32::MAX as usize);
-            if frame == 0 || task.block == 0 || task.most == 0 || !fits {
+            if task.channels == 0 || task.block == 0 || task.most == 0 || !fits {
                 return Err(PyValueError::new_err(format!(
                     "a block of {} samples on {} channels does not suit slots of {slot} bytes",
                     task.block, task.channels
@@ -119,6 +154,7 @@ impl Reader {
             }
             let addresses = Addresses {
                 read: functions.read,
+                pairs: task.pairs,
                 get_read_attribute: functions.get_read_attribute,
                 stop_task: functions.stop_task,
                 get_extended_error_info: functions.get_extended_error_info,
@@ -138,6 +174,8 @@ impl Reader {
                 block: task.block,
                 most: task.most.min(task.block),
                 rate: task.rate,
+                pace,
+                timed: task.timed,
                 position: task.position,
                 end: task.end,
                 stop_task: task.stop_task,
