@@ -229,7 +229,7 @@ fn a_recovered_log_says_what_is_missing() {
     assert_eq!(file.gaps().len(), 1);
     assert_eq!(file.gaps()[0].gap.first_sample, 2 * SAMPLES);
     assert_eq!(file.gaps()[0].gap.count, Some(SAMPLES));
-    assert_eq!(file.events().expect("events"), [(5, "begun".to_owned())]);
+    assert_eq!(file.events().expect("events"), [(5, "ended".to_owned())]);
     let names: Vec<&str> = file
         .groups()
         .iter()
