@@ -719,12 +719,17 @@ impl<'p> Copy<'p> {
             false => Vec::new(),
         };
         describe(&mut header, "/", RawIndex::None, &root);
-        if first {
-            for other in scan.streams.iter().filter(|other| **other != stream) {
+        for other in &scan.streams {
+            if *other == stream {
+                self.describe_group(scan, &mut header, &stream, Some(sound), stamp.first_sample)?;
+            } else if first {
+                // All at once and in the log's order, by which the tables number them.
                 describe(&mut header, &path(other, None), RawIndex::None, &[]);
             }
         }
-        self.describe_group(scan, &mut header, &stream, Some(sound), stamp.first_sample)?;
+        if !scan.streams.contains(&stream) {
+            self.describe_group(scan, &mut header, &stream, Some(sound), stamp.first_sample)?;
+        }
         let mut data = vec![0; (sound.stamped.end - sound.stamped.data_at) as usize];
         source
             .read_exact_at(&mut data, sound.stamped.data_at)

@@ -36,7 +36,6 @@ fn log() -> Vec<u8> {
     )
     .expect("create");
     log.set_start_time(0, 1_000_000_000);
-    log.annotate("begun", 5).expect("annotate");
     for seq in 0..BLOCKS {
         let first = seq * SAMPLES;
         let data: Vec<u8> = (0..2)
@@ -57,6 +56,7 @@ fn log() -> Vec<u8> {
         })
         .expect("write");
     }
+    log.annotate("ended", 5).expect("annotate");
     log.finish(vec![]).expect("finish");
     let world = medium.0.lock().expect("no panic under the lock");
     world.files[Path::new("a.tdms")].clone()
