@@ -417,9 +417,9 @@ def test_more_than_a_finite_task_acquires_is_refused(make_task, tmp_path):
         daqring.record(task, tmp_path / "run.tdms", samples=101, progress=False)
 
 
-def test_a_task_whose_driver_only_logs_is_refused(make_task, tmp_path, monkeypatch):
+def test_a_task_whose_driver_only_logs_is_refused(make_task, tmp_path):
     task = make_task()
-    monkeypatch.setattr(type(task.in_stream), "logging_mode", LoggingMode.LOG)
+    task.in_stream.configure_logging(tmp_path / "driver.tdms", LoggingMode.LOG)
     with pytest.raises(daqring.TaskError, match="LOG_AND_READ"):
         daqring.record(task, tmp_path / "run.tdms", samples=10, progress=False)
     assert list(tmp_path.iterdir()) == []

@@ -50,6 +50,7 @@ mod durable;
 mod error;
 mod gather;
 mod layout;
+mod plain;
 mod reader;
 mod recover;
 mod rotate;
@@ -73,6 +74,7 @@ pub use layout::{
     Block, ChannelSpec, ClockPair, DataType, Gap, GapCause, GroupSpec, LOST_UNKNOWN, PlacedRecord,
     Properties, PropertyValue, Record, Scale, StreamGap, Timestamp, property,
 };
+pub use plain::plain_segment;
 pub use reader::{Channel, Group, LogFile, Tail};
 pub use recover::{RecoverOptions, RecoverReport, RecoveredStream, recover, recover_sources};
 pub use rotate::Rotation;

@@ -260,6 +260,24 @@ impl HeaderBuilder {
         }
     }
 
+    /// The lead-in of a segment without housekeeping and padding. Gives the header's bytes.
+    pub(crate) fn bare(mut self, raw_len: u64) -> Vec<u8> {
+        let metadata = (self.bytes.len() - LEAD_IN) as u64;
+        let mut mask = toc::META_DATA | toc::NEW_OBJECT_LIST;
+        if self.raw {
+            mask |= toc::RAW_DATA;
+        }
+        let lead_in = LeadIn {
+            toc: mask,
+            version: VERSION,
+            next: metadata + raw_len,
+            raw: metadata,
+        };
+        self.bytes[..LEAD_IN].copy_from_slice(&lead_in.encode());
+        self.bytes[LEAD_IN..LEAD_IN + 4].copy_from_slice(&self.objects.to_le_bytes());
+        self.bytes
+    }
+
     /// The housekeeping object, padding included, then the lead-in. Gives the header's bytes.
     ///
     /// The header and `raw_len` bytes of raw data are together a multiple of `align`.

@@ -1011,6 +1011,7 @@ export! {
 pub fn link() -> usize {
     DAQmxCreateTask as *const () as usize
         ^ crate::abi_channels::DAQmxCreateLinScale as *const () as usize
+        ^ crate::abi_logging::DAQmxConfigureLogging as *const () as usize
         ^ crate::abi_devices::DAQmxSelfCal as *const () as usize
         ^ crate::abi_more_inputs::DAQmxCreateAIChargeChan as *const () as usize
 }

@@ -14,6 +14,7 @@
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
 //! | `wave` | digital signals over time: what counters, lines and terminals see |
 //! | `waveform` | reads with times and properties |
+//! | `logging` | the driver's own logging to TDMS files |
 //! | `digital`, `counter` | digital inputs, counters |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
 //! | `sensor`, `combined`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
@@ -27,6 +28,7 @@
 pub mod abi;
 pub mod abi_channels;
 pub mod abi_devices;
+pub mod abi_logging;
 pub mod abi_more_inputs;
 mod attribute;
 mod attribute_table;
@@ -44,6 +46,7 @@ mod driver;
 mod error;
 mod event;
 mod fault;
+mod logging;
 mod names;
 mod network;
 mod plan;

@@ -9,6 +9,7 @@ use crate::device::Device;
 use crate::driver::{driver, lock};
 use crate::error::{Error, Result, code};
 use crate::event::Events;
+use crate::logging::{LogSettings, TaskLog};
 use crate::names;
 use crate::plan::Plan;
 use crate::run::Run;
@@ -17,6 +18,7 @@ use crate::trigger::{self, Triggers};
 
 mod attributes;
 mod callbacks;
+mod logging;
 mod reading;
 mod states;
 mod triggers;
@@ -42,6 +44,9 @@ struct State {
     timing: Timing,
     buffer: Option<u32>,
     read: ReadSettings,
+    logging: LogSettings,
+    /// The run whose samples the driver's logger has taken to the end.
+    drained: u32,
     phase: Phase,
     /// The phase that a stop goes back to.
     rest: Phase,
@@ -67,6 +72,8 @@ pub(crate) struct Task {
     pub(crate) name: String,
     state: Mutex<State>,
     changed: Condvar,
+    /// The log of the run; taken after the state, never before it.
+    log: Mutex<Option<TaskLog>>,
 }
 
 impl Task {
@@ -79,6 +86,8 @@ impl Task {
                 timing: Timing::default(),
                 buffer: None,
                 read: ReadSettings::default(),
+                logging: LogSettings::default(),
+                drained: 0,
                 phase: Phase::Unverified,
                 rest: Phase::Verified,
                 plan: None,
@@ -93,6 +102,7 @@ impl Task {
                 cleared: false,
             }),
             changed: Condvar::new(),
+            log: Mutex::new(None),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::read::{self, Fill, Outcome};
 use crate::task::{Claim, Request, Task};
 
 /// Ticks of 100 ns from the beginning of year 1 to 1970.
-const YEAR_1970: i64 = 621_355_968_000_000_000;
+pub(crate) const YEAR_1970: i64 = 621_355_968_000_000_000;
 
 /// The type of a string property.
 const STRING: i32 = 4;

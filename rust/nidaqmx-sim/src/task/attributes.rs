@@ -38,6 +38,13 @@ pub(super) struct ReadSettings {
     pub(super) channels: Option<Vec<String>>,
 }
 
+impl ReadSettings {
+    /// Whether reads do not simply go on from where the last one ended, over all channels.
+    pub(super) fn is_moved(&self) -> bool {
+        self.relative_to.is_some() || self.offset != 0 || self.channels.is_some()
+    }
+}
+
 impl Default for ReadSettings {
     fn default() -> Self {
         Self {
@@ -232,10 +239,7 @@ impl Task {
             // The input never overloads: nothing is connected that could.
             0x2174 => Value::Bool(false),
             0x2175 => Value::text(""),
-            // Logging is off.
-            0x2EC5 => Value::I32(10231),
-            0x2EC4 | 0x2EC6 => Value::text(""),
-            0x2EC7 => Value::I32(15846),
+            id if crate::logging::is_logging(id) => state.logging.get(row)?,
             _ => return Err(unsupported()),
         })
     }
@@ -278,7 +282,15 @@ impl Task {
                 }
                 state.read.sleep_time = value.as_f64();
             }
-            0x2EC5 if number == 10231 => {}
+            id if crate::logging::is_logging(id) => {
+                state.logging.set(row, value, running)?;
+                if let Some(log) = crate::driver::lock(&self.log).as_mut() {
+                    match id {
+                        0x2EC4 => log.set_path(value.as_str()),
+                        _ => log.set_pause(value.as_bool()),
+                    }
+                }
+            }
             _ => {
                 return Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
                     .with("Property", row.display()));
@@ -306,7 +318,10 @@ impl Task {
             0x190B => state.read.offset = default.offset,
             0x2232 => state.read.wait_mode = default.wait_mode,
             0x22B0 => state.read.sleep_time = default.sleep_time,
-            0x2EC4..=0x2EC7 => {}
+            id if crate::logging::is_logging(id) => {
+                let running = state.phase == Phase::Running;
+                state.logging.reset(row, running)?;
+            }
             _ => {
                 return Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
                     .with("Property", row.display()));

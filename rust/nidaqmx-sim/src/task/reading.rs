@@ -120,7 +120,13 @@ impl Task {
             Err(error) => return (None, Some(error)),
         };
         let mut claimed = false;
-        let outcome = self.claim_held(&mut held, request, &mut claimed);
+        let mut outcome = self.claim_held(&mut held, request, &mut claimed);
+        if let Ok((claim, _)) = &outcome
+            && held.logging.is_on()
+            && let Err(error) = held.log(self, claim)
+        {
+            outcome = Err(error);
+        }
         let state = &mut *held;
         if let Some(run) = state.run.as_mut() {
             if claimed {
@@ -160,6 +166,11 @@ impl Task {
         }
         if request.family != 0 && request.family != held.family() {
             return Err(Error::new(code::READ_CHAN_TYPE_MISMATCH));
+        }
+        if held.logging.mode == crate::logging::mode::LOG && !crate::logging::is_logger() {
+            return Err(Error::new(code::READ_NOT_SUPPORTED_FOR_LOGGING)
+                .with("Property", "DAQmx_Logging_Mode")
+                .with("Corresponding Value", "DAQmx_Val_Log"));
         }
         if held.phase != Phase::Running {
             if !held.read.auto_start {
@@ -333,7 +344,22 @@ struct Held<'a> {
     changed: &'a Condvar,
 }
 
-impl Held<'_> {
+impl<'a> Held<'a> {
+    /// Writes what a read took to the task's log, with the task's lock given free meanwhile; the
+    /// log's own lock is taken first, so that a stop cannot close the file in between.
+    fn log(&mut self, task: &'a Task, claim: &Claim) -> Result<()> {
+        let mut log = lock(&task.log);
+        drop(self.guard.take());
+        let end = claim.first + claim.count as u64;
+        let result = match log.as_mut() {
+            Some(log) => log.append(&claim.plan, claim.first, end),
+            None => Ok(()),
+        };
+        drop(log);
+        self.guard = Some(lock(&task.state));
+        result
+    }
+
     /// Lets go of the lock until something changed or the time is up; `None` waits for a change.
     fn wait(&mut self, time: Option<Duration>) {
         if let Some(guard) = self.guard.take() {

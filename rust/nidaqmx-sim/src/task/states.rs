@@ -119,7 +119,8 @@ impl Task {
         faults.retain(|fault| fault.kind != FaultKind::LateStart);
         let began = (!waits).then(|| clock.now().saturating_add(late));
         let finite = plan.total;
-        let mut run = Run::new(state.runs, plan, clock, overwrite, began);
+        let mut run = Run::new(state.runs, Arc::clone(&plan), clock, overwrite, began);
+        self.begin_log(state, &plan, run.started)?;
         run.faults = faults;
         if triggers.reference != trigger::kind::NONE && finite.is_some() {
             run.trigger.before = Some(u64::from(triggers.before));
@@ -132,6 +133,9 @@ impl Task {
         state.phase = Phase::Running;
         state.auto_started = automatic;
         state.aborted = None;
+        if state.logging.mode == crate::logging::mode::LOG {
+            self.spawn_logger(state.runs)?;
+        }
         if state.events.any() {
             self.spawn_events(state.runs)?;
         }
@@ -148,6 +152,7 @@ impl Task {
     }
 
     pub(crate) fn stop(&self) -> Result<()> {
+        self.drain_log();
         let mut state = self.state()?;
         state.finished = false;
         self.stop_locked(&mut state);
@@ -164,6 +169,7 @@ impl Task {
         {
             run.end(None);
         }
+        self.end_log();
         state.phase = state.rest;
         if state.phase < Phase::Reserved {
             driver().release(self.handle);

@@ -186,6 +186,7 @@ impl State {
             resources,
             signals: signals.version,
         });
+        self.check_logging(&plan)?;
         self.plan = Some(Arc::clone(&plan));
         self.phase = self.phase.max(Phase::Verified);
         Ok(plan)
