@@ -80,6 +80,7 @@ pub fn reset() {
     driver.forget_faults();
     driver.forget_archive();
     driver.network.forget();
+    driver.saved.forget();
 }
 
 /// Clears every task; calls that wait in one fail.

@@ -67,6 +67,7 @@ pub(crate) struct Driver {
     counters: Mutex<Counters>,
     last_channel: Mutex<String>,
     pub(crate) network: crate::network::NetworkState,
+    pub(crate) saved: crate::saved::SavedState,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +112,7 @@ pub(crate) fn driver() -> &'static Driver {
         counters: Mutex::default(),
         last_channel: Mutex::default(),
         network: crate::network::NetworkState::default(),
+        saved: crate::saved::SavedState::default(),
     })
 }
 
@@ -205,7 +207,9 @@ impl Driver {
                 let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
                 Value::Str(names::join(&names))
             }
-            0x1265..=0x1267 => Value::text(""),
+            0x1265 => Value::Str(self.saved.names(crate::saved::Sort::Channel)),
+            0x1266 => Value::Str(self.saved.names(crate::saved::Sort::Scale)),
+            0x1267 => Value::Str(self.saved.names(crate::saved::Sort::Task)),
             _ => {
                 return Err(
                     Error::new(code::ATTRIBUTE_NOT_SUPPORTED).with("Property", row.display())
@@ -419,7 +423,8 @@ impl Driver {
     // ---- custom scales ----
 
     pub(crate) fn scale(&self, name: &str) -> Result<Scale> {
-        read(&self.scales).get(name).cloned().ok_or_else(|| {
+        let known = read(&self.scales).get(name).cloned();
+        known.or_else(|| self.saved.scale(name)).ok_or_else(|| {
             Error::new(code::CUSTOM_SCALE_DOES_NOT_EXIST).with("Custom Scale Name", name)
         })
     }

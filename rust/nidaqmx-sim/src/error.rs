@@ -116,6 +116,12 @@ codes! {
     FILE_OPEN_FOR_WRITE = -201311, "Another task logs to this file.";
     LOGGING_WRITE_SIZE = -201382, "The write size has to be a multiple of the volume's sector size in bytes.";
     LOGGING_SAMPS_PER_FILE = -201402, "The samples per file have to be a multiple of the write size.";
+    TASK_NOT_SAVED = -200485, "No task of this name is saved.";
+    CANT_SAVE_TASK = -200484, "A task of this name is saved already, and it is not to be replaced.";
+    CANT_SAVE_CHANNEL = -200483, "A global channel of this name is saved already, and it is not to be replaced.";
+    INVALID_GLOBAL_CHAN = -200882, "There is no global channel of this name.";
+    TASK_NAME_IS_CHANNEL = -200919, "A global channel has this name: choose another one for the task.";
+    CHANNEL_NAME_IS_TASK = -200918, "A saved task has this name: choose another one for the global channel.";
     NETWORK_DEVICE_NOT_RESERVED = -201388, "The network device is not reserved by this computer. Reserve it before a task uses it.";
     NETWORK_TARGET_NOT_FOUND = -201251, "No network device answers at this address or host name.";
     NOT_A_NETWORK_DEVICE = -201247, "The device is not a network device.";

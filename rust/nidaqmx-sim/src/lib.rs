@@ -14,6 +14,7 @@
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
 //! | `wave` | digital signals over time: what counters, lines and terminals see |
 //! | `waveform` | reads with times and properties |
+//! | `saved` | saved tasks, global channels, saved scales |
 //! | `logging` | the driver's own logging to TDMS files |
 //! | `digital`, `counter` | digital inputs, counters |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
@@ -30,6 +31,7 @@ pub mod abi_channels;
 pub mod abi_devices;
 pub mod abi_logging;
 pub mod abi_more_inputs;
+pub mod abi_saved;
 mod attribute;
 mod attribute_table;
 mod channel;
@@ -55,6 +57,7 @@ mod product_boards;
 mod product_modules;
 mod read;
 mod run;
+mod saved;
 mod scale;
 mod scaling;
 mod sensor;

@@ -20,12 +20,14 @@ mod attributes;
 mod callbacks;
 mod logging;
 mod reading;
+mod settings;
 mod states;
 mod triggers;
 mod verify;
 
 use attributes::ReadSettings;
 pub(crate) use reading::{Claim, Request};
+pub(crate) use settings::Settings;
 
 /// How far a task has been brought; later states imply earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
