@@ -28,12 +28,18 @@ from daqring.sim._control import (
     unplug,
 )
 from daqring.sim._install import install, installed, is_installed, library_path, uninstall
+from daqring.sim._waves import Edges, Encoder, Pulses, edges, encoder, pulses
 
 __all__ = [
+    "Edges",
+    "Encoder",
     "Ledger",
+    "Pulses",
     "clock",
     "configure",
     "devices",
+    "edges",
+    "encoder",
     "fault",
     "hold_triggers",
     "install",
@@ -45,6 +51,7 @@ __all__ = [
     "pattern",
     "plug",
     "products",
+    "pulses",
     "reset",
     "save_devices",
     "signal",

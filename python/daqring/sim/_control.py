@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from daqring import _native
 from daqring.sim import _devices
+from daqring.sim._waves import Edges, Encoder, Pulses
 
 __all__ = [
     "Ledger",
@@ -189,21 +190,26 @@ def step(seconds: float) -> float:
     return _native.sim_step(float(seconds))
 
 
-def signal(channel: str | None, kind: str | float | npt.ArrayLike) -> None:
+def signal(channel: str | None, kind: str | float | npt.ArrayLike | Pulses | Edges | Encoder) -> None:
     """Chooses what a channel measures. It holds for tasks that start from now on.
 
     Args:
-        channel: a physical channel (``"Dev1/ai0"``), a device (``"Dev1"``), or None for every
-            channel without a signal of its own.
+        channel: a physical channel (``"Dev1/ai0"``, ``"Dev1/ctr0"``, ``"Dev1/port0/line3"``), a
+            terminal (``"/Dev1/PFI8"``), a device (``"Dev1"``), or None for every channel without a
+            signal of its own.
         kind: ``"sine"``: over the channel's minimum and maximum, five degrees further per channel,
             with noise of 3 % of full scale; one period is 1440 samples. ``"pattern"``: see
             :func:`pattern`. A number: that many volts all the time. An array of integers: these
-            codes of the converter, again and again.
+            codes of the converter, again and again. For counters, digital lines and terminals:
+            :func:`pulses`, :func:`edges` and (for counters) :func:`encoder`. What is at the terminal
+            that a counter looks at comes before what was chosen for the counter.
 
     Raises:
-        ValueError: where the channel, device or kind does not exist.
+        ValueError: where the channel, device or kind does not exist, or pulses cannot be.
     """
-    if isinstance(kind, str):
+    if isinstance(kind, Pulses | Edges | Encoder):
+        _native.sim_set_digital(channel, kind._described())
+    elif isinstance(kind, str):
         _native.sim_set_signal(channel, kind)
     elif np.ndim(kind) == 0:
         _native.sim_set_signal(channel, "constant", float(kind))  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
 //! The simulated driver's control functions, as `daqring.sim` calls them.
 
-use nidaqmx_sim::control::{self, ClockMode, ConfigError, DeviceSpec, Fault, FaultKind, Signal};
+use nidaqmx_sim::control::{
+    self, ClockMode, ConfigError, DeviceSpec, Fault, FaultKind, Pulses, Signal, Toggles,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -147,6 +149,45 @@ fn sim_set_signal(
     control::set_signal(name, signal).map_err(refused)
 }
 
+/// A digital signal as Python describes it: frequency, duty cycle, delay and count of pulses, or the
+/// initial level, times of changes and repetition in nanoseconds.
+#[derive(FromPyObject)]
+enum Digital {
+    Pulses((f64, f64, f64, Option<u64>)),
+    Changes((bool, Vec<u64>, Option<u64>)),
+}
+
+impl From<Digital> for Signal {
+    fn from(digital: Digital) -> Self {
+        match digital {
+            Digital::Pulses((frequency, duty_cycle, delay, count)) => Self::Pulses(Pulses {
+                frequency,
+                duty_cycle,
+                delay,
+                count,
+            }),
+            Digital::Changes((initial, times, repeat)) => Self::Toggles(Toggles {
+                initial,
+                times: times.into(),
+                repeat,
+            }),
+        }
+    }
+}
+
+/// Chooses a digital signal for a terminal, a line or a counter; three of them are an encoder's.
+#[pyfunction]
+fn sim_set_digital(name: Option<&str>, signals: Vec<Digital>) -> PyResult<()> {
+    let mut signals: Vec<Signal> = signals.into_iter().map(Signal::from).collect();
+    let signal = match signals.len() {
+        1 => signals.swap_remove(0),
+        _ => Signal::Encoder(Box::new(signals.try_into().map_err(|_| {
+            PyValueError::new_err("An encoder has three signals: A, B and Z.")
+        })?)),
+    };
+    control::set_signal(name, signal).map_err(refused)
+}
+
 /// The accounts of all runs, oldest first.
 #[pyfunction]
 fn sim_ledgers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
@@ -253,6 +294,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sim_clock, module)?)?;
     module.add_function(wrap_pyfunction!(sim_step, module)?)?;
     module.add_function(wrap_pyfunction!(sim_set_signal, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_set_digital, module)?)?;
     module.add_function(wrap_pyfunction!(sim_ledgers, module)?)?;
     module.add_function(wrap_pyfunction!(sim_fault, module)?)?;
     module.add_function(wrap_pyfunction!(sim_plug, module)?)?;

@@ -57,7 +57,7 @@ unsafe fn put<T>(place: *mut T, value: T) -> Result<()> {
 ///
 /// # Safety
 /// `place` is null or valid for a write of `T`.
-unsafe fn offer<T>(place: *mut T, value: T) {
+pub(crate) unsafe fn offer<T>(place: *mut T, value: T) {
     if !place.is_null() {
         // SAFETY: not null, and the caller promises room for one T.
         unsafe { place.write_unaligned(value) };
@@ -971,7 +971,9 @@ export! {
                 }
                 for (&source, &array) in claim.sources.iter().zip(&arrays) {
                     let out = std::slice::from_raw_parts_mut(array, claim.count);
-                    claim.plan.sources[source].fill_f64(claim.first, out);
+                    claim.fill_ticks(claim.first, out, |first, out| {
+                        claim.plan.sources[source].fill_f64(first, out);
+                    });
                 }
                 Ok(())
             });
@@ -1015,4 +1017,5 @@ pub fn link() -> usize {
         ^ crate::abi_saved::DAQmxSaveTask as *const () as usize
         ^ crate::abi_devices::DAQmxSelfCal as *const () as usize
         ^ crate::abi_more_inputs::DAQmxCreateAIChargeChan as *const () as usize
+        ^ crate::abi_counter::DAQmxCfgImplicitTiming as *const () as usize
 }

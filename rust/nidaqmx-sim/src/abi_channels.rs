@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use crate::abi::{Handle, done, export, guarded, with_task};
 use crate::attribute::{self, Object, Value, load_list, load_text, store};
 use crate::create::{
-    Wanted, bridge, count_edges, digital, excitation, inputs, polynomial, resistance, rtd, shunt,
+    Wanted, bridge, digital, excitation, inputs, polynomial, resistance, rtd, shunt,
     sound_pressure, table, thermistor, thermocouple, two_points,
 };
 use crate::driver::driver;
@@ -989,21 +989,6 @@ export! {
     ) {
         let (lines, names) = (load_text(lines), load_text(names));
         done(with_task(task, |task| digital(task, &lines, &names, grouping)))
-    }
-
-    /// Adds a counter that counts edges.
-    fn DAQmxCreateCICountEdgesChan(
-        task: Handle,
-        counter: *const c_char,
-        names: *const c_char,
-        edge: i32,
-        initial: u32,
-        direction: i32,
-    ) {
-        let (counter, names) = (load_text(counter), load_text(names));
-        done(with_task(task, |task| {
-            count_edges(task, &counter, &names, edge, initial, direction)
-        }))
     }
 
     // ---- custom scales ----

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::attribute::{self, Object, Value};
+use crate::counter_channel;
 use crate::device::{Device, Physical};
-use crate::digital::{Count, Lines};
+use crate::digital::Lines;
+use crate::driver::Signals;
 use crate::error::{Error, Result, code};
 use crate::plan::{Kind, Source};
 use crate::product::{AnalogInput, Differential, bus, measure, terminal};
@@ -46,7 +48,6 @@ pub(crate) mod id {
     pub(crate) const AI_RAW_DATA_COMPRESSION: u32 = 0x22D8;
     pub(crate) const DI_NUM_LINES: u32 = 0x2178;
     pub(crate) const DI_INVERT_LINES: u32 = 0x793;
-    pub(crate) const CI_MEAS_TYPE: u32 = 0x18A0;
     pub(crate) const CI_COUNT_EDGES_ACTIVE_EDGE: u32 = 0x697;
     pub(crate) const CI_COUNT_EDGES_INITIAL_CNT: u32 = 0x698;
     pub(crate) const CI_COUNT_EDGES_DIR: u32 = 0x696;
@@ -173,47 +174,23 @@ impl Channel {
         }
     }
 
-    /// A counter input that counts edges.
-    pub(crate) fn count_edges(
+    /// A channel with these attributes; of two of one number the later counts.
+    pub(crate) fn new(
         name: String,
         device: Arc<Device>,
-        counter: u32,
-        edge: i32,
-        initial: u32,
-        direction: i32,
-    ) -> Result<Self> {
-        if !matches!(edge, 10280 | 10171) {
-            return Err(Error::value("DAQmx_CI_CountEdges_ActiveEdge", edge));
-        }
-        if !matches!(direction, 10128 | 10124 | 10326) {
-            return Err(Error::value("DAQmx_CI_CountEdges_Dir", direction));
-        }
-        let physical = Physical::Counter(counter);
-        let full_name = device.full_name(physical);
-        let created = BTreeMap::from([
-            (id::CHAN_TYPE, Value::I32(channel_type::COUNTER_INPUT)),
-            (id::CHAN_DESCR, Value::text("")),
-            (id::CHAN_IS_GLOBAL, Value::Bool(false)),
-            (id::PHYSICAL_CHAN_NAME, Value::Str(full_name)),
-            (id::CI_MEAS_TYPE, Value::I32(crate::counter::COUNT_EDGES)),
-            (id::CI_COUNT_EDGES_ACTIVE_EDGE, Value::I32(edge)),
-            (id::CI_COUNT_EDGES_INITIAL_CNT, Value::U32(initial)),
-            (id::CI_COUNT_EDGES_DIR, Value::I32(direction)),
-            (
-                id::CI_COUNT_EDGES_TERM,
-                Value::Str(format!("/{}/Ctr{counter}Source", device.name)),
-            ),
-        ]);
-        let attributes = created.clone();
-        Ok(Self {
+        physical: Physical,
+        attributes: Vec<(u32, Value)>,
+    ) -> Self {
+        let created: BTreeMap<u32, Value> = attributes.into_iter().collect();
+        Self {
             name,
             device,
             physical,
-            attributes,
+            attributes: created.clone(),
             created,
             lines: Vec::new(),
             partners: Vec::new(),
-        })
+        }
     }
 
     /// Adds an attribute that belongs to the kind of channel.
@@ -428,6 +405,13 @@ impl Channel {
                         .with("Channel Name", &self.name));
                 }
             }
+            _ if matches!(self.physical, Physical::Counter(_))
+                && !counter_channel::takes(row.id, &value) =>
+            {
+                return Err(
+                    Error::value(&row.display(), value.display()).with("Channel Name", &self.name)
+                );
+            }
             _ => {}
         }
         if let Value::F64(number) = value
@@ -456,19 +440,25 @@ impl Channel {
     }
 
     /// What the channel delivers in a run.
-    pub(crate) fn source(&self, signal: &Signal) -> Result<Source> {
+    pub(crate) fn source(&self, signals: &Signals) -> Result<Source> {
+        let signal = signals.of(&self.device.name, &self.device.full_name(self.physical));
         match self.physical {
             Physical::Counter(_) => {
-                return Ok(Source::new(Kind::Counter(Count {
-                    initial: self.integer(id::CI_COUNT_EDGES_INITIAL_CNT) as u32,
-                    down: self.integer(id::CI_COUNT_EDGES_DIR) == 10124,
-                    signal: signal.clone(),
-                })));
+                let counter = counter_channel::counter(self, signals)?;
+                return Ok(Source::new(Kind::Counter(Arc::new(counter))));
             }
             Physical::Port(_) | Physical::Line(..) => {
                 let lines = self.lines.clone();
                 let invert = self.integer(id::DI_INVERT_LINES) != 0;
-                let mut source = Source::new(Kind::Digital(Lines::new(lines, invert, signal)));
+                let waves = lines
+                    .iter()
+                    .map(|(port, line)| {
+                        let name = self.device.full_name(Physical::Line(*port, *line));
+                        counter_channel::at_line(&self.device, &name, signals)
+                    })
+                    .collect();
+                let mut source =
+                    Source::new(Kind::Digital(Lines::new(lines, invert, signal, waves)));
                 source.raw_bits = self.raw_bits();
                 return Ok(source);
             }

@@ -128,8 +128,7 @@ pub(crate) fn combine(channel: &Channel, mut own: Source) -> Result<Source> {
     let signals = driver().signals();
     let mut others = Vec::new();
     for partner in &channel.partners {
-        let name = partner.device.full_name(partner.physical);
-        others.push(partner.source(signals.of(&partner.device.name, &name))?);
+        others.push(partner.source(&signals)?);
     }
     let rule = match channel.integer(id::AI_MEAS_TYPE) {
         measure::CALCULATED_POWER => {

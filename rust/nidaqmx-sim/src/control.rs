@@ -190,7 +190,7 @@ fn check_signal(signal: &Signal) -> Result<(), ConfigError> {
             Ok(())
         }
         Signal::Toggles(toggles) => check_toggles(toggles),
-        Signal::Encoder(signals) => signals.iter().try_for_each(check_toggles),
+        Signal::Encoder(signals) => signals.iter().try_for_each(check_signal),
         _ => Ok(()),
     }
 }

@@ -599,39 +599,3 @@ pub(crate) fn digital(task: &Task, list: &str, wanted: &str, grouping: i32) -> R
     };
     task.add_channels(channels)
 }
-
-/// `DAQmxCreateCICountEdgesChan`.
-pub(crate) fn count_edges(
-    task: &Task,
-    list: &str,
-    wanted: &str,
-    edge: i32,
-    initial: u32,
-    direction: i32,
-) -> Result<()> {
-    let listed = names::expand(list)?;
-    if listed.is_empty() {
-        return Err(Error::new(code::PHYSICAL_CHAN_DOES_NOT_EXIST)
-            .with("Physical Channel", format!("\"{list}\"")));
-    }
-    let mut found = Vec::new();
-    for name in &listed {
-        let (device, physical) = driver().physical(name)?;
-        let Physical::Counter(counter) = physical else {
-            return Err(Error::new(code::INVALID_PHYS_CHAN_TYPE).with("Physical Channel", name));
-        };
-        found.push((device, counter));
-    }
-    let full: Vec<_> = found
-        .iter()
-        .map(|(device, counter)| device.full_name(Physical::Counter(*counter)))
-        .collect();
-    let channels = names::assign(wanted, &full)?
-        .into_iter()
-        .zip(found)
-        .map(|(name, (device, counter))| {
-            Channel::count_edges(name, device, counter, edge, initial, direction)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    task.add_channels(channels)
-}

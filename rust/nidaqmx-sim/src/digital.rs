@@ -3,7 +3,11 @@
 //! As on NI's simulated devices, each port counts in binary, eight lines at a time: line `n` of a
 //! port has bit `n % 8` of the sample's index.
 
+use std::sync::Arc;
+
+use crate::counter::{Input, Moment};
 use crate::signal::Signal;
+use crate::wave::{Pulses, Since, Wave};
 
 /// The lines of one channel, and what they show.
 #[derive(Debug, Clone)]
@@ -14,10 +18,21 @@ pub(crate) struct Lines {
     bits: Vec<u32>,
     pub(crate) invert: bool,
     pub(crate) constant: Option<u32>,
+    /// The signal of each line, where it has one of its own.
+    pub(crate) waves: Vec<Option<Input>>,
 }
 
+#[allow(dead_code)]
+/// How often the ports count in a second where no clock samples them.
+const COUNTS_PER_SECOND: f64 = 1000.0;
+
 impl Lines {
-    pub(crate) fn new(lines: Vec<(u32, u32)>, invert: bool, signal: &Signal) -> Self {
+    pub(crate) fn new(
+        lines: Vec<(u32, u32)>,
+        invert: bool,
+        signal: &Signal,
+        waves: Vec<Option<Input>>,
+    ) -> Self {
         let bits = bits(&lines);
         let lines = lines.into_iter().map(|(_, line)| line).collect();
         let constant = match signal {
@@ -29,25 +44,52 @@ impl Lines {
             bits,
             invert,
             constant,
+            waves,
         }
     }
 
-    /// Whether a line is high at a sample.
-    pub(crate) fn line(&self, line: u32, index: u64) -> bool {
-        let high = match self.constant {
-            Some(value) => value >> (line & 31) & 1 != 0,
-            None => index >> (line % 8) & 1 != 0,
+    /// Whether a line (by its place in the channel) is high at a sample.
+    pub(crate) fn line(&self, place: usize, moment: Moment) -> bool {
+        let line = self.lines.get(place).copied().unwrap_or(0);
+        let high = match (self.waves.get(place), self.constant) {
+            (Some(Some(input)), _) => input.wave.level(moment.at),
+            (_, Some(value)) => value >> (line & 31) & 1 != 0,
+            _ => moment.index >> (line % 8) & 1 != 0,
         };
         high != self.invert
     }
 
     /// The lines as bits of a number, each where it stands in its port.
-    pub(crate) fn port_value(&self, index: u64) -> u32 {
-        self.lines
+    pub(crate) fn port_value(&self, moment: Moment) -> u32 {
+        self.bits
             .iter()
-            .zip(&self.bits)
-            .filter(|(line, _)| self.line(**line, index))
+            .enumerate()
+            .filter(|(place, _)| self.line(*place, moment))
             .fold(0, |value, (_, bit)| value | 1 << (bit & 31))
+    }
+
+    /// Whether a line shows a signal over time.
+    pub(crate) fn timed(&self) -> bool {
+        self.waves.iter().any(Option::is_some)
+    }
+
+    /// The lines in a run that began at a time, where that matters to them.
+    pub(crate) fn bound(&self, began: u64) -> Option<Self> {
+        let absolute = |input: &Input| input.absolute;
+        if !self.waves.iter().flatten().any(absolute) {
+            return None;
+        }
+        let mut bound = self.clone();
+        for input in bound.waves.iter_mut().flatten().filter(|one| one.absolute) {
+            *input = Input {
+                wave: Arc::new(Since {
+                    wave: Arc::clone(&input.wave),
+                    origin: began,
+                }),
+                absolute: false,
+            };
+        }
+        Some(bound)
     }
 }
 
@@ -66,29 +108,11 @@ pub(crate) fn width(lines: &[(u32, u32)]) -> u32 {
     bits(lines).into_iter().max().map_or(8, |bit| bit + 1)
 }
 
-/// Counter inputs that count edges: nothing happens at their terminals, unless a signal is chosen.
-#[derive(Debug, Clone)]
-pub(crate) struct Count {
-    pub(crate) initial: u32,
-    pub(crate) down: bool,
-    pub(crate) signal: Signal,
-}
-
-impl Count {
-    /// The count at a sample: 0 edges by default, one per sample for the pattern, or the constant.
-    pub(crate) fn value(&self, index: u64) -> u32 {
-        let edges = match &self.signal {
-            Signal::Sine => 0,
-            Signal::Pattern => index as u32,
-            Signal::Constant(value) => *value as i64 as u32,
-            Signal::Playback(codes) if codes.is_empty() => 0,
-            Signal::Pulses(_) | Signal::Toggles(_) | Signal::Encoder(_) => 0,
-            Signal::Playback(codes) => codes[(index % codes.len() as u64) as usize] as u32,
-        };
-        if self.down {
-            self.initial.wrapping_sub(edges)
-        } else {
-            self.initial.wrapping_add(edges)
-        }
-    }
+#[allow(dead_code)]
+/// A line over time where it has no signal of its own: its part of the binary count, a thousand
+/// times a second.
+pub(crate) fn counting(line: u32) -> Arc<dyn Wave> {
+    Arc::new(Pulses::endless(
+        COUNTS_PER_SECOND / 2.0 / f64::from(1u32 << (line % 8)),
+    ))
 }

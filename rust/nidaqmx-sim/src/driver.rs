@@ -41,7 +41,6 @@ impl Signals {
             .unwrap_or(&self.default)
     }
 
-    #[allow(dead_code)]
     /// The digital signal that was chosen for exactly this terminal, line or counter.
     pub(crate) fn chosen(&self, name: &str) -> Option<Arc<dyn Wave>> {
         let name = name.trim_start_matches('/').to_ascii_lowercase();
@@ -345,7 +344,6 @@ impl Driver {
     }
 
     /// What a task puts on a terminal or a line.
-    #[allow(dead_code)]
     pub(crate) fn driven(&self, terminal: &str) -> Option<Arc<dyn Wave>> {
         let terminal = terminal.trim_start_matches('/').to_ascii_lowercase();
         read(&self.driven).get(&terminal).cloned()

@@ -125,6 +125,12 @@ codes! {
     NETWORK_DEVICE_NOT_RESERVED = -201388, "The network device is not reserved by this computer. Reserve it before a task uses it.";
     NETWORK_TARGET_NOT_FOUND = -201251, "No network device answers at this address or host name.";
     NOT_A_NETWORK_DEVICE = -201247, "The device is not a network device.";
+    CTR_MIN_MAX = -200527, "The minimum value of a counter's channel has to be less than its maximum value.";
+    COUNTER_MAX_MIN_RANGE_FREQ = -200139, "The minimum and maximum frequencies lie outside of what the counter can measure with any of its timebases.";
+    COUNTER_MAX_MIN_RANGE_TIME = -200138, "The minimum and maximum times lie outside of what the counter can measure with any of its timebases.";
+    CI_OVERRUN = -201314, "The sample clock came twice within one measurement of the counter. Use a slower sample clock, or let the last measurement be repeated (sample clock overrun behavior).";
+    INVALID_TIMING_TYPE = -200300, "This kind of timing does not fit the channels of the task or the device.";
+    MULTIPLE_BUFFERED_COUNTERS = -201317, "Only one counter can be in a task with a buffer. Give each counter a task of its own.";
     UNEXPECTED = -50150, "Something went wrong inside the simulated driver. Please report it with the program that shows it.";
 }
 

@@ -6,7 +6,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `abi`, `abi_channels`, `abi_devices`, `abi_more_inputs` | the exported shells |
+//! | `abi`, `abi_*` | the exported shells |
 //! | `configuration` | devices from a description |
 //! | `driver` | what outlives a task: devices, reservations, clock, signals, ledgers |
 //! | `task`, `task/*` | a task: attributes, verifying, states, reading, callbacks, triggers |
@@ -16,7 +16,9 @@
 //! | `waveform` | reads with times and properties |
 //! | `saved` | saved tasks, global channels, saved scales |
 //! | `logging` | the driver's own logging to TDMS files |
-//! | `digital`, `counter` | digital inputs, counters |
+//! | `digital` | digital inputs |
+//! | `counter`, `counter_channel` | what counters measure, and their channels |
+//! | `pace` | what makes samples come |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
 //! | `sensor`, `combined`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
 //! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
@@ -28,6 +30,7 @@
 
 pub mod abi;
 pub mod abi_channels;
+pub mod abi_counter;
 pub mod abi_devices;
 pub mod abi_logging;
 pub mod abi_more_inputs;
@@ -41,6 +44,7 @@ mod configuration;
 pub mod control;
 mod conversion;
 mod counter;
+mod counter_channel;
 mod create;
 mod device;
 mod digital;
@@ -51,6 +55,7 @@ mod fault;
 mod logging;
 mod names;
 mod network;
+mod pace;
 mod plan;
 mod product;
 mod product_boards;
@@ -66,6 +71,5 @@ mod task;
 mod thermocouple;
 mod timing;
 mod trigger;
-#[allow(dead_code)]
 mod wave;
 mod waveform;

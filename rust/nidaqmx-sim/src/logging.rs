@@ -18,6 +18,7 @@ use crate::attribute::{Attribute, Value};
 use crate::error::{Error, Result, code};
 use crate::plan::{Kind, Plan, Source};
 use crate::read::Sample;
+use crate::task::Claim;
 
 /// Logging modes.
 pub(crate) mod mode {
@@ -384,7 +385,7 @@ impl TaskLog {
     ) -> Result<Self> {
         // Ticks of 100 ns since the beginning of year 1.
         let start_ns = (started - crate::waveform::YEAR_1970).saturating_mul(100);
-        let interval_ns = plan.rate.map_or(0.0, |rate| 1e9 / rate.hertz());
+        let interval_ns = plan.pace.rate().map_or(0.0, |rate| 1e9 / rate.hertz());
         let specs = plan
             .sources
             .iter()
@@ -472,9 +473,9 @@ impl TaskLog {
         Ok(())
     }
 
-    /// Writes the samples from the last one written up to `end`; those before `first` are gone.
-    pub(crate) fn append(&mut self, plan: &Plan, first: u64, end: u64) -> Result<()> {
-        let first = self.next.max(first);
+    /// Writes the samples from the last one written up to `end`; those before the claim are gone.
+    pub(crate) fn append(&mut self, claim: &Claim, end: u64) -> Result<()> {
+        let first = self.next.max(claim.first);
         if self.failed || end <= first {
             return Ok(());
         }
@@ -483,12 +484,12 @@ impl TaskLog {
             self.paused = self.output.described || self.paused;
             return Ok(());
         }
-        let result = self.write(plan, first, end);
+        let result = self.write(claim, first, end);
         self.failed = result.is_err();
         result
     }
 
-    fn write(&mut self, plan: &Plan, mut first: u64, end: u64) -> Result<()> {
+    fn write(&mut self, claim: &Claim, mut first: u64, end: u64) -> Result<()> {
         if std::mem::take(&mut self.paused) {
             self.name_group();
         }
@@ -510,15 +511,15 @@ impl TaskLog {
             // A segment of a megabyte or so: no more than that is held in memory.
             let part = (end - first)
                 .min(most - self.output.samples)
-                .min(131_072 / plan.sources.len().max(1) as u64 + 1);
-            self.segment(plan, first, part as usize)?;
+                .min(131_072 / claim.plan.sources.len().max(1) as u64 + 1);
+            self.segment(claim, first, part as usize)?;
             self.output.samples += part;
             first += part;
         }
         Ok(())
     }
 
-    fn segment(&mut self, plan: &Plan, first: u64, count: usize) -> Result<()> {
+    fn segment(&mut self, claim: &Claim, first: u64, count: usize) -> Result<()> {
         let root = (!self.output.described).then(|| {
             let name = self.output.path.file_stem().unwrap_or_default();
             vec![(
@@ -534,14 +535,14 @@ impl TaskLog {
             self.output.described = true;
         }
         let mut bytes = plain_segment(&self.group, root.as_ref(), count as u64);
-        for source in &plan.sources {
+        for source in &claim.plan.sources {
             match data_type(source) {
-                DataType::U8 => fill(source, first, count, &mut bytes, u8::to_le_bytes),
-                DataType::U16 => fill(source, first, count, &mut bytes, u16::to_le_bytes),
-                DataType::U32 => fill(source, first, count, &mut bytes, u32::to_le_bytes),
-                DataType::I16 => fill(source, first, count, &mut bytes, i16::to_le_bytes),
-                DataType::I32 => fill(source, first, count, &mut bytes, i32::to_le_bytes),
-                _ => fill(source, first, count, &mut bytes, f64::to_le_bytes),
+                DataType::U8 => fill(claim, source, first, count, &mut bytes, u8::to_le_bytes),
+                DataType::U16 => fill(claim, source, first, count, &mut bytes, u16::to_le_bytes),
+                DataType::U32 => fill(claim, source, first, count, &mut bytes, u32::to_le_bytes),
+                DataType::I16 => fill(claim, source, first, count, &mut bytes, i16::to_le_bytes),
+                DataType::I32 => fill(claim, source, first, count, &mut bytes, i32::to_le_bytes),
+                _ => fill(claim, source, first, count, &mut bytes, f64::to_le_bytes),
             }
         }
         let path = &self.output.path;
@@ -553,6 +554,7 @@ impl TaskLog {
 }
 
 fn fill<T: Sample, const N: usize>(
+    claim: &Claim,
     source: &Source,
     first: u64,
     count: usize,
@@ -560,7 +562,7 @@ fn fill<T: Sample, const N: usize>(
     convert: impl Fn(T) -> [u8; N],
 ) {
     let mut values = vec![T::default(); count];
-    T::fill(source, first, &mut values);
+    T::fill(claim, source, first, &mut values);
     bytes.extend(values.into_iter().flat_map(convert));
 }
 

@@ -1,9 +1,12 @@
 //! A verified task: everything that a run needs, fixed when the task starts.
 
-use crate::clock::Rate;
+use std::sync::Arc;
+
 use crate::combined::Combined;
 use crate::conversion::Conversion;
-use crate::digital::{Count, Lines};
+use crate::counter::{Counter, Moment};
+use crate::digital::Lines;
+use crate::pace::Pace;
 use crate::scaling::{Polynomial, evaluate};
 use crate::signal::Generator;
 
@@ -12,7 +15,7 @@ use crate::signal::Generator;
 pub(crate) enum Kind {
     Analog,
     Digital(Lines),
-    Counter(Count),
+    Counter(Arc<Counter>),
 }
 
 /// What one channel delivers.
@@ -50,11 +53,20 @@ impl Source {
     }
 
     /// One sample of a digital input or a counter.
-    pub(crate) fn number(&self, index: u64) -> u32 {
+    pub(crate) fn number(&self, moment: Moment) -> u32 {
         match &self.kind {
             Kind::Analog => 0,
-            Kind::Digital(lines) => lines.port_value(index),
-            Kind::Counter(count) => count.value(index),
+            Kind::Digital(lines) => lines.port_value(moment),
+            Kind::Counter(counter) => counter.raw(moment),
+        }
+    }
+
+    /// Whether what a sample shows depends on its time, not on its index alone.
+    pub(crate) fn timed(&self) -> bool {
+        match &self.kind {
+            Kind::Analog => false,
+            Kind::Digital(lines) => lines.timed(),
+            Kind::Counter(counter) => counter.setup().numbers.is_none(),
         }
     }
 
@@ -99,10 +111,12 @@ impl Source {
 }
 
 /// Everything that a run needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    /// Samples per second; `None` on demand.
-    pub(crate) rate: Option<Rate>,
+    /// What makes samples come.
+    pub(crate) pace: Pace,
+    /// A sample clock that comes twice within one measurement of a counter ends the run.
+    pub(crate) stops_at_overruns: bool,
     /// Samples per channel of a finite acquisition.
     pub(crate) total: Option<u64>,
     /// Samples per channel that the input buffer holds.
@@ -112,4 +126,61 @@ pub(crate) struct Plan {
     pub(crate) resources: Vec<String>,
     /// The choice of signals that the sources were made from.
     pub(crate) signals: u64,
+}
+
+impl Plan {
+    /// The plan of a run that began at a time, where signals with the clock's times make another one.
+    pub(crate) fn bound(&self, began: u64) -> Option<Self> {
+        let mut changed = false;
+        let mut plan = self.clone();
+        for source in &mut plan.sources {
+            let bound = match &source.kind {
+                Kind::Analog => None,
+                Kind::Digital(lines) => lines.bound(began).map(Kind::Digital),
+                Kind::Counter(counter) => counter
+                    .bound(began)
+                    .map(|counter| Kind::Counter(Arc::new(counter))),
+            };
+            if let Some(kind) = bound {
+                source.kind = kind;
+                changed = true;
+            }
+        }
+        match &self.pace {
+            Pace::Implicit(_) if changed => plan.pace = plan.implicit(),
+            Pace::Arrivals(arrivals) => {
+                if let Some(arrivals) = arrivals.bound(began) {
+                    plan.pace = Pace::Arrivals(arrivals);
+                    changed = true;
+                }
+            }
+            _ => {}
+        }
+        changed.then_some(plan)
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &Arc<Counter>> {
+        self.sources.iter().filter_map(|source| match &source.kind {
+            Kind::Counter(counter) => Some(counter),
+            _ => None,
+        })
+    }
+
+    /// The counters that a clock can overrun.
+    pub(crate) fn intervals(&self) -> impl Iterator<Item = &Arc<Counter>> {
+        self.counters()
+            .filter(|counter| counter.is_interval() && counter.setup().numbers.is_none())
+    }
+
+    /// The pace of the counters' own measurements.
+    pub(crate) fn implicit(&self) -> Pace {
+        Pace::Implicit(self.counters().cloned().collect())
+    }
+
+    /// When every counter has measured once, since the run began; `None` where nobody knows.
+    pub(crate) fn measured_once(&self) -> Option<u64> {
+        self.intervals()
+            .map(|counter| counter.completes(0))
+            .try_fold(0, |latest: u64, time| Some(latest.max(time?)))
+    }
 }

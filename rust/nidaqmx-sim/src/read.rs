@@ -1,6 +1,7 @@
 //! Read functions: samples straight into the caller's array.
 
 use crate::channel::channel_type;
+use crate::counter::{Counter, Moment};
 use crate::error::{Error, Result, code};
 use crate::plan::{Kind, Source};
 use crate::task::{Claim, Request, Task};
@@ -37,15 +38,28 @@ pub(crate) trait Sample: Copy + Default {
     fn fill_analog(source: &Source, first: u64, out: &mut [Self]);
     /// A sample of a digital input or a counter.
     fn from_number(number: u32) -> Self;
+    /// A sample of a counter.
+    fn from_counter(counter: &Counter, moment: Moment) -> Self {
+        Self::from_number(counter.raw(moment))
+    }
 
     /// Writes the samples of any source from `first` on.
-    fn fill(source: &Source, first: u64, out: &mut [Self]) {
-        if matches!(source.kind, Kind::Analog) {
-            Self::fill_analog(source, first, out);
-            return;
-        }
-        for (index, sample) in (first..).zip(out) {
-            *sample = Self::from_number(source.number(index));
+    fn fill(claim: &Claim, source: &Source, first: u64, out: &mut [Self]) {
+        let indices = first..;
+        match &source.kind {
+            Kind::Analog => claim.fill_ticks(first, out, |first, out| {
+                Self::fill_analog(source, first, out);
+            }),
+            Kind::Counter(counter) => {
+                for (index, sample) in indices.zip(out) {
+                    *sample = Self::from_counter(counter, claim.moment(source, index));
+                }
+            }
+            Kind::Digital(_) => {
+                for (index, sample) in indices.zip(out) {
+                    *sample = Self::from_number(source.number(claim.moment(source, index)));
+                }
+            }
         }
     }
 }
@@ -55,6 +69,10 @@ impl Sample for f64 {
 
     fn from_number(number: u32) -> Self {
         f64::from(number)
+    }
+
+    fn from_counter(counter: &Counter, moment: Moment) -> Self {
+        counter.value(moment)
     }
 
     fn fill_analog(source: &Source, first: u64, out: &mut [Self]) {
@@ -155,11 +173,11 @@ pub(crate) fn fill<T: Sample>(claim: &Claim, mode: Fill, out: &mut [T]) -> Resul
     match mode {
         Fill::ByChannel => {
             for (source, run) in sources.zip(out.chunks_exact_mut(claim.count)) {
-                T::fill(source, claim.first, run);
+                T::fill(claim, source, claim.first, run);
             }
         }
         Fill::ByScan if channels == 1 => {
-            sources.for_each(|source| T::fill(source, claim.first, out));
+            sources.for_each(|source| T::fill(claim, source, claim.first, out));
         }
         Fill::ByScan => {
             let mut chunk = vec![T::default(); CHUNK.min(claim.count)];
@@ -167,7 +185,7 @@ pub(crate) fn fill<T: Sample>(claim: &Claim, mode: Fill, out: &mut [T]) -> Resul
             for scans in out.chunks_mut(CHUNK * channels) {
                 let chunk = &mut chunk[..scans.len() / channels];
                 for (channel, source) in sources.clone().enumerate() {
-                    T::fill(source, first, chunk);
+                    T::fill(claim, source, first, chunk);
                     for (scan, sample) in scans.chunks_exact_mut(channels).zip(chunk.iter()) {
                         scan[channel] = *sample;
                     }
@@ -255,7 +273,7 @@ pub(crate) fn read_power<T: Sample>(
             let Some(current) = source.combined.as_ref().and_then(|all| all.others.first()) else {
                 return Err(Error::new(code::WRONG_READ_FUNCTION));
             };
-            T::fill(current, claim.first, &mut one);
+            T::fill(claim, current, claim.first, &mut one);
             for (sample, value) in one.iter().enumerate() {
                 let place = match mode {
                     Fill::ByChannel => channel * claim.count + sample,
@@ -342,6 +360,45 @@ pub(crate) fn finish(
     }
 }
 
+/// Reads pulses: `place` is given where each sample belongs, its counter and its moment.
+pub(crate) fn read_pulses(
+    task: &Task,
+    samples: i32,
+    timeout: f64,
+    fill: Fill,
+    size: u32,
+    scalar: bool,
+    mut place: impl FnMut(usize, &Counter, Moment),
+) -> Outcome {
+    let request = Request {
+        samples,
+        timeout,
+        capacity: size as usize,
+        width: 1,
+        family: channel_type::COUNTER_INPUT,
+        scalar,
+        widest: 64,
+    };
+    finish(task.claim(request), |claim| {
+        let channels = claim.sources.len();
+        for (channel, &source) in claim.sources.iter().enumerate() {
+            let source = &claim.plan.sources[source];
+            let Kind::Counter(counter) = &source.kind else {
+                continue;
+            };
+            for sample in 0..claim.count {
+                let at = match fill {
+                    Fill::ByChannel => channel * claim.count + sample,
+                    Fill::ByScan => sample * channels + channel,
+                };
+                let moment = claim.moment(source, claim.first + sample as u64);
+                place(at, counter, moment);
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Reads digital lines, a byte for each. Gives the bytes of a sample of a channel, too: as many as
 /// the channel with the most lines has; the others are filled up with zeros.
 pub(crate) fn read_lines(
@@ -385,9 +442,10 @@ pub(crate) fn read_lines(
                     Fill::ByChannel => channel * claim.count + sample,
                     Fill::ByScan => sample * channels + channel,
                 };
-                let index = claim.first + sample as u64;
-                for (byte, line) in out[place * width..].iter_mut().zip(&lines.lines) {
-                    *byte = u8::from(lines.line(*line, index));
+                let moment = claim.moment(&claim.plan.sources[source], claim.first + sample as u64);
+                let bytes = &mut out[place * width..(place + 1) * width];
+                for (line, byte) in bytes.iter_mut().enumerate().take(lines.lines.len()) {
+                    *byte = u8::from(lines.line(line, moment));
                 }
             }
         }

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::clock::{Clock, Rate};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::fault::{Fault, FaultKind};
+use crate::pace::Pace;
 use crate::plan::Plan;
 
 /// What the acquisition does when the buffer is full of unread samples.
@@ -124,7 +125,12 @@ pub(crate) struct Trigger {
     pub(crate) record: Option<u64>,
     /// When each of them came.
     pub(crate) times: Vec<u64>,
+    /// Which sample of the signals is the run's first: an analog start trigger looked for it.
+    pub(crate) shift: u64,
 }
+
+/// A time that no run reaches, with room for adding to it.
+const FAR_FUTURE: u64 = 1 << 62;
 
 /// One run of a task.
 #[derive(Debug)]
@@ -160,12 +166,12 @@ impl Run {
         overwrite: Overwrite,
         began: Option<u64>,
     ) -> Self {
-        Self {
+        let mut run = Self {
             number,
             plan,
             clock,
             started: crate::waveform::now(),
-            began,
+            began: None,
             overwrite,
             position: 0,
             claimed: None,
@@ -176,27 +182,86 @@ impl Run {
             delivered: Delivered::default(),
             reads: 0,
             errors: 0,
+        };
+        if let Some(began) = began {
+            run.begin(began);
+        }
+        run
+    }
+
+    fn on_demand(&self) -> bool {
+        self.plan.pace.on_demand()
+    }
+
+    /// The clock begins: by itself, or because the start trigger has come.
+    pub(crate) fn begin(&mut self, at: u64) {
+        self.began = Some(at);
+        if let Some(plan) = self.plan.bound(at) {
+            self.plan = Arc::new(plan);
         }
     }
 
-    fn rate(&self) -> Option<Rate> {
-        self.plan.rate
+    /// When a sample on demand is taken, in nanoseconds since the run began. Where time moves as
+    /// reads need it, they are a millisecond apart.
+    pub(crate) fn taken(&self, index: u64) -> u64 {
+        if !self.on_demand() {
+            return 0;
+        }
+        if self.clock.unthrottled() {
+            let first = self.plan.measured_once().unwrap_or(0);
+            return first.saturating_add((index + 1).saturating_mul(1_000_000));
+        }
+        self.clock.now().saturating_sub(self.began.unwrap_or(0))
+    }
+
+    /// When each counter will have measured once, where a read on demand has to wait for that; the
+    /// end of time where nobody knows.
+    pub(crate) fn ready(&self) -> Option<u64> {
+        if !self.on_demand() {
+            return None;
+        }
+        let began = self.began.unwrap_or(0);
+        let ready = match self.plan.measured_once() {
+            Some(_) if self.clock.unthrottled() => return None,
+            Some(ready) => began.saturating_add(ready),
+            None => return Some(u64::MAX),
+        };
+        (self.clock.now() < ready).then_some(ready)
+    }
+
+    /// The first sample of a stretch at which the clock came twice within one measurement.
+    pub(crate) fn overrun(&self, first: u64, end: u64) -> Option<u64> {
+        if !self.plan.stops_at_overruns {
+            return None;
+        }
+        let began = self.began?;
+        let counters: Vec<_> = self.plan.intervals().collect();
+        if counters.is_empty() {
+            return None;
+        }
+        let time = |samples: u64| self.plan.pace.time(began, samples);
+        (first..end).find(|index| {
+            let before = (*index > 0).then(|| time(*index)).flatten();
+            time(index + 1)
+                .is_some_and(|at| counters.iter().any(|counter| counter.overran(before, at)))
+        })
     }
 
     /// The samples that the clock has given, whatever became of them.
     fn clocked(&mut self, began: u64) -> u64 {
         let buffer = self.plan.buffer;
-        let Some(rate) = self.rate() else {
-            // On demand: a sample is taken when a read asks for it.
+        if self.on_demand() {
+            // A sample is taken when a read asks for it.
             return self.granted;
-        };
+        }
         if let Some(record) = self.trigger.record {
             let now = self.clock.now();
+            let pace = &self.plan.pace;
             return self
                 .trigger
                 .times
                 .iter()
-                .map(|time| rate.samples_in(now.saturating_sub(*time)).min(record))
+                .map(|time| pace.count(began, now.saturating_sub(*time)).min(record))
                 .sum();
         }
         let lost = self
@@ -208,18 +273,27 @@ impl Run {
                 .position
                 .max(self.claimed.unwrap_or(0))
                 .saturating_add(buffer);
-            self.granted = self.granted.max(ahead);
+            let reachable = match &self.plan.pace {
+                Pace::Clock(_) => ahead,
+                // As many as will ever come.
+                pace => match pace.time(began, ahead) {
+                    Some(_) => ahead,
+                    None => pace.count(began, FAR_FUTURE).min(ahead),
+                },
+            };
+            self.granted = self.granted.max(reachable);
             return match lost {
                 Some(fault) if fault.nanoseconds() == u64::MAX => self.granted.min(fault.after),
                 _ => self.granted,
             };
         }
+        let pace = &self.plan.pace;
         let elapsed = self.clock.now().saturating_sub(began);
-        let samples = rate.samples_in(elapsed);
+        let samples = pace.count(began, elapsed);
         match lost {
             Some(fault) if samples > fault.after => {
                 let later = elapsed.saturating_sub(fault.nanoseconds());
-                rate.samples_in(later).max(fault.after)
+                pace.count(began, later).max(fault.after)
             }
             _ => samples,
         }
@@ -227,14 +301,19 @@ impl Run {
 
     /// When so many samples will have been acquired; the end of time where nobody knows.
     pub(crate) fn time_of(&self, samples: u64) -> u64 {
-        let (Some(began), Some(rate)) = (self.began, self.rate()) else {
+        let Some(began) = self.began.filter(|_| !self.on_demand()) else {
             return u64::MAX;
         };
+        let soon = self.clock.now().saturating_add(1_000_000);
         if self.trigger.record.is_some() {
             // Within a record: look again soon.
-            return self.clock.now().saturating_add(1_000_000);
+            return soon;
         }
-        let mut time = began.saturating_add(rate.time_of(samples));
+        let Some(time) = self.plan.pace.time(began, samples) else {
+            // Another task may make it come.
+            return soon;
+        };
+        let mut time = began.saturating_add(time);
         for fault in &self.faults {
             if fault.kind == FaultKind::ClockLost && samples > fault.after {
                 time = time.saturating_add(fault.nanoseconds());
@@ -301,7 +380,7 @@ impl Run {
                 .position
                 .max(self.claimed.unwrap_or(0))
                 .saturating_add(buffer);
-            if acquired > full && self.rate().is_some() {
+            if acquired > full && !self.on_demand() {
                 self.ended = Some(Ended {
                     acquired: full,
                     error: Some(Error::new(
@@ -329,9 +408,11 @@ impl Run {
         let now = self.clock.now();
         if self.trigger.record.is_some() {
             self.trigger.times.push(now);
-            self.began.get_or_insert(now);
+            if self.began.is_none() {
+                self.begin(now);
+            }
         } else if self.began.is_none() {
-            self.began = Some(now);
+            self.begin(now);
         } else if let Some(before) = self.trigger.before
             && self.trigger.reference.is_none()
         {
@@ -354,7 +435,7 @@ impl Run {
     }
 
     fn oldest_of(&self, acquired: u64) -> u64 {
-        if self.rate().is_none() || self.plan.total.is_some() && self.trigger.before.is_none() {
+        if self.on_demand() || self.plan.total.is_some() && self.trigger.before.is_none() {
             return 0;
         }
         acquired.saturating_sub(self.plan.buffer)
@@ -374,9 +455,7 @@ impl Run {
     /// Whether the acquisition has taken all the samples it will take.
     pub(crate) fn done(&mut self) -> bool {
         let acquired = self.acquired();
-        self.ended.is_some()
-            || self.rate().is_none()
-            || self.last().is_some_and(|last| acquired >= last)
+        self.ended.is_some() || self.on_demand() || self.last().is_some_and(|last| acquired >= last)
     }
 
     /// Ends the run where it stands.
@@ -385,6 +464,12 @@ impl Run {
         if self.ended.is_none() {
             self.ended = Some(Ended { acquired, error });
         }
+    }
+
+    /// Ends the run with an error at a sample, even if it has gone further meanwhile.
+    pub(crate) fn end_at(&mut self, acquired: u64, error: Error) {
+        let error = Some(error);
+        self.ended = Some(Ended { acquired, error });
     }
 
     /// Notes that a read handed samples over.

@@ -23,17 +23,16 @@ pub enum Signal {
     /// Changes at given times, for counters, digital lines and terminals.
     Toggles(Toggles),
     /// What an encoder gives to a counter: its signals A, B and Z.
-    Encoder(Box<[Toggles; 3]>),
+    Encoder(Box<[Signal; 3]>),
 }
 
 impl Signal {
-    #[allow(dead_code)]
     /// The signal over time, where it is a digital one.
     pub(crate) fn wave(&self) -> Option<Arc<dyn Wave>> {
         match self {
             Self::Pulses(pulses) => Some(Arc::new(*pulses)),
             Self::Toggles(toggles) => Some(Arc::new(toggles.clone())),
-            Self::Encoder(signals) => Some(Arc::new(signals[0].clone())),
+            Self::Encoder(signals) => signals[0].wave(),
             _ => None,
         }
     }

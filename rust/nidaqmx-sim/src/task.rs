@@ -4,14 +4,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
 
 use crate::attribute::{self, Object, Value};
-use crate::channel::Channel;
+use crate::channel::{Channel, channel_type};
+use crate::counter_channel;
 use crate::device::Device;
 use crate::driver::{driver, lock};
 use crate::error::{Error, Result, code};
 use crate::event::Events;
 use crate::logging::{LogSettings, TaskLog};
 use crate::names;
-use crate::plan::Plan;
+use crate::plan::{Kind, Plan};
 use crate::run::Run;
 use crate::timing::{Timing, mode};
 use crate::trigger::{self, Triggers};
@@ -189,6 +190,11 @@ impl Task {
 
     pub(crate) fn get_channel(&self, list: &str, id: i32) -> Result<Value> {
         let mut state = self.state()?;
+        if state.family() == channel_type::COUNTER_INPUT
+            && let Some(value) = state.register(list, id)?
+        {
+            return Ok(value);
+        }
         let values = Self::for_channels(&mut state, list, |channel| channel.get(id))?;
         let mut values = values.into_iter();
         let first = values
@@ -285,6 +291,37 @@ impl State {
             }
         }
         Ok(found)
+    }
+
+    /// What a counter's register shows now, for the attributes that ask for it.
+    fn register(&self, list: &str, id: i32) -> Result<Option<Value>> {
+        let count = match u32::try_from(id) {
+            Ok(counter_channel::attr::COUNT) => true,
+            Ok(counter_channel::attr::TC_REACHED) => false,
+            _ => return Ok(None),
+        };
+        let Some(run) = self.run.as_ref().filter(|_| self.phase == Phase::Running) else {
+            return Ok(None);
+        };
+        let names = self.channel_names(list)?;
+        let place = match names.first() {
+            Some(name) => self.channels.iter().position(|one| one.name == *name),
+            None => Some(0),
+        };
+        let Some(Kind::Counter(counter)) = place
+            .and_then(|place| run.plan.sources.get(place))
+            .map(|source| &source.kind)
+        else {
+            return Ok(None);
+        };
+        let at = run
+            .began
+            .map_or(0, |began| run.clock.now().saturating_sub(began));
+        Ok(Some(if count {
+            Value::U32(counter.current(at))
+        } else {
+            Value::Bool(counter.passed_its_end(at))
+        }))
     }
 
     /// The type of the task's channels; 0 where it has none.

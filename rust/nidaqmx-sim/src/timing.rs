@@ -9,6 +9,8 @@ use crate::error::{Error, Result, code};
 pub(crate) mod timing_type {
     pub(crate) const SAMPLE_CLOCK: i32 = 10388;
     pub(crate) const ON_DEMAND: i32 = 10390;
+    pub(crate) const IMPLICIT: i32 = 10451;
+    pub(crate) const CHANGE_DETECTION: i32 = 12504;
 }
 
 /// Acquisition modes.
@@ -30,6 +32,8 @@ pub(crate) struct Timing {
     pub(crate) source: String,
     pub(crate) edge: i32,
     pub(crate) timestamp_enabled: bool,
+    /// Whether a sample clock that overruns a measurement ends the run.
+    pub(crate) stops_at_overruns: bool,
 }
 
 impl Default for Timing {
@@ -42,6 +46,7 @@ impl Default for Timing {
             source: String::new(),
             edge: EDGE_RISING,
             timestamp_enabled: false,
+            stops_at_overruns: true,
         }
     }
 }
@@ -141,14 +146,21 @@ impl ClockLimits {
 }
 
 /// The input buffer of a continuous acquisition where nobody set one.
-pub(crate) fn default_buffer(rate: f64, samples: u64) -> u64 {
+pub(crate) fn default_buffer(rate: Option<f64>, samples: u64) -> u64 {
     let by_rate = match rate {
+        None => 10_000,
+        Some(rate) => by_rate(rate),
+    };
+    by_rate.max(samples)
+}
+
+fn by_rate(rate: f64) -> u64 {
+    match rate {
         rate if rate <= 100.0 => 1_000,
         rate if rate <= 10_000.0 => 10_000,
         rate if rate <= 1_000_000.0 => 100_000,
         _ => 1_000_000,
-    };
-    by_rate.max(samples)
+    }
 }
 
 impl Timing {
@@ -178,6 +190,18 @@ impl Timing {
         Ok(())
     }
 
+    /// `DAQmxCfgImplicitTiming`.
+    pub(crate) fn implicit(&mut self, acquisition: i32, samples: u64) -> Result<()> {
+        check_mode(acquisition)?;
+        if acquisition == mode::FINITE {
+            check_samples(samples)?;
+        }
+        self.kind = timing_type::IMPLICIT;
+        self.mode = acquisition;
+        self.samples = samples;
+        Ok(())
+    }
+
     /// Whether the clock comes from the device itself.
     pub(crate) fn onboard(&self) -> bool {
         self.source.is_empty() || self.source.eq_ignore_ascii_case("OnboardClock")
@@ -188,7 +212,10 @@ impl Timing {
         let row = attribute::writable(Object::Timing, id)?;
         match row.id {
             0x1347 => match value.as_i32() {
-                kind @ (timing_type::SAMPLE_CLOCK | timing_type::ON_DEMAND) => self.kind = kind,
+                kind @ (timing_type::SAMPLE_CLOCK
+                | timing_type::ON_DEMAND
+                | timing_type::IMPLICIT
+                | timing_type::CHANGE_DETECTION) => self.kind = kind,
                 other => return Err(Error::value("DAQmx_SampTimingType", other)),
             },
             0x1344 => {
@@ -214,6 +241,11 @@ impl Timing {
                 self.edge = value.as_i32();
             }
             0x3139 => self.timestamp_enabled = value.as_bool(),
+            0x2EFC => match value.as_i32() {
+                15862 => self.stops_at_overruns = true,
+                15863 => self.stops_at_overruns = false,
+                other => return Err(Error::value("DAQmx_SampClk_OverrunBehavior", other)),
+            },
             _ => {
                 return Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
                     .with("Property", row.display()));
@@ -234,6 +266,7 @@ impl Timing {
             0x1852 => self.source = default.source,
             0x1301 => self.edge = default.edge,
             0x3139 => self.timestamp_enabled = default.timestamp_enabled,
+            0x2EFC => self.stops_at_overruns = default.stops_at_overruns,
             _ => {
                 return Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
                     .with("Property", row.display()));
@@ -322,10 +355,11 @@ mod tests {
 
     #[test]
     fn the_default_buffer_follows_the_rate() {
-        assert_eq!(default_buffer(100.0, 10), 1_000);
-        assert_eq!(default_buffer(1000.0, 10), 10_000);
-        assert_eq!(default_buffer(1e6, 10), 100_000);
-        assert_eq!(default_buffer(1.1e6, 10), 1_000_000);
-        assert_eq!(default_buffer(1e6, 200_000), 200_000);
+        assert_eq!(default_buffer(Some(100.0), 10), 1_000);
+        assert_eq!(default_buffer(Some(1000.0), 10), 10_000);
+        assert_eq!(default_buffer(Some(1e6), 10), 100_000);
+        assert_eq!(default_buffer(Some(1.1e6), 10), 1_000_000);
+        assert_eq!(default_buffer(Some(1e6), 200_000), 200_000);
+        assert_eq!(default_buffer(None, 10), 10_000);
     }
 }

@@ -182,6 +182,7 @@ impl Wave for Since {
     }
 }
 
+#[allow(dead_code)]
 /// The opposite of a signal.
 #[derive(Debug)]
 pub(crate) struct Inverted(pub(crate) Arc<dyn Wave>);

@@ -23,6 +23,21 @@ pub(crate) fn now() -> i64 {
     YEAR_1970 + (since.as_nanos() / 100) as i64
 }
 
+/// Seconds since the beginning of the year, UTC.
+pub(crate) fn seconds_of_the_year() -> f64 {
+    let mut seconds = (now() - YEAR_1970) as f64 / 1e7;
+    for year in 1970u32.. {
+        let leap =
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let length = if leap { 366.0 } else { 365.0 } * 86_400.0;
+        if seconds < length {
+            break;
+        }
+        seconds -= length;
+    }
+    seconds
+}
+
 /// The function of the program that takes a property of a channel.
 pub(crate) type SetProperty =
     extern "C" fn(u32, *const c_char, i32, *const c_void, u32, *mut c_void) -> i32;
@@ -55,13 +70,7 @@ pub(crate) fn read(
     };
     read::finish(task.claim(request), |claim| {
         place(claim)?;
-        let rate = claim.plan.rate.map_or(0.0, |rate| rate.hertz());
-        let interval = if rate > 0.0 {
-            (1e7 / rate).round() as i64
-        } else {
-            0
-        };
-        let first = claim.rate_time();
+        let (first, interval) = claim.times();
         if let Some(times) = times {
             times.first.fill(claim.started.saturating_add(first));
             times.interval.fill(interval);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nidaqmx_sim::abi::*;
 use nidaqmx_sim::abi_channels::*;
+use nidaqmx_sim::abi_counter::*;
 use nidaqmx_sim::control::{self, ClockMode, Fault, FaultKind, Signal};
 
 struct Random(u64);

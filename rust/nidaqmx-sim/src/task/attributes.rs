@@ -124,6 +124,11 @@ impl Task {
                 Value::F64(ai.max_multi_rate)
             }
             0x3139 => Value::Bool(timing.timestamp_enabled),
+            0x2EFC => Value::I32(if timing.stops_at_overruns {
+                15862
+            } else {
+                15863
+            }),
             _ => return Err(unsupported()),
         })
     }

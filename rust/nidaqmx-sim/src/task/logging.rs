@@ -25,7 +25,7 @@ impl State {
             return Err(Error::new(code::NOT_SUPPORTED_FOR_LOGGING));
         }
         self.logging
-            .check(plan.rate.is_some(), self.read.is_moved(), bytes)
+            .check(!plan.pace.on_demand(), self.read.is_moved(), bytes)
     }
 }
 
@@ -107,7 +107,7 @@ impl Task {
                 let Ok(run) = state.running(number) else {
                     return;
                 };
-                let rate = run.plan.rate.map_or(1.0, crate::clock::Rate::hertz);
+                let rate = run.plan.pace.rate().map_or(1.0, crate::clock::Rate::hertz);
                 let chunk = settings.chunk(rate, run.plan.buffer);
                 let there = run.available();
                 let over = run.done();

@@ -7,12 +7,15 @@ use std::time::Duration;
 use super::attributes::relative;
 use super::{Phase, State, Task};
 use crate::attribute::Value;
-use crate::channel::channel_type;
+use crate::channel::{Channel, channel_type};
 use crate::clock::Clock;
+use crate::counter::Moment;
+use crate::counter_channel;
 use crate::driver::lock;
 use crate::error::{Error, Result, code};
 use crate::fault::FaultKind;
-use crate::plan::Plan;
+use crate::pace::Pace;
+use crate::plan::{Plan, Source};
 use crate::run::{Ledger, Run};
 
 /// Samples that a read was given: all channels of the plan, from `first` on.
@@ -25,13 +28,78 @@ pub(crate) struct Claim {
     pub(crate) count: usize,
     /// When the run began, in ticks of 100 ns since the beginning of year 1.
     pub(crate) started: i64,
+    /// When the run began, by the clock.
+    pub(crate) began: u64,
+    /// When samples on demand were taken, in nanoseconds since the run began.
+    pub(crate) taken: u64,
+    /// Which sample of the signals is the run's first.
+    pub(crate) shift: u64,
 }
 
 impl Claim {
-    /// Time from the run's first sample to the first one here, in ticks of 100 ns.
-    pub(crate) fn rate_time(&self) -> i64 {
-        let time = self.plan.rate.map_or(0, |rate| rate.time_of(self.first));
-        i64::try_from(time / 100).unwrap_or(i64::MAX)
+    /// Time from the run's first sample to the first one here, and from there to the next, in ticks
+    /// of 100 ns; an interval of 0 where there is none.
+    pub(crate) fn times(&self) -> (i64, i64) {
+        let ticks = |time: u64| i64::try_from(time / 100).unwrap_or(i64::MAX);
+        match self.plan.pace.rate() {
+            Some(rate) => (
+                ticks(rate.time_of(self.first)),
+                (1e7 / rate.hertz()).round() as i64,
+            ),
+            None => (ticks(self.time_of(self.first)), 0),
+        }
+    }
+
+    /// When a sample was taken, in nanoseconds since the run began.
+    fn time_of(&self, index: u64) -> u64 {
+        if self.plan.pace.on_demand() {
+            return self.taken;
+        }
+        self.plan
+            .pace
+            .time(self.began, index.saturating_add(1))
+            .unwrap_or(u64::MAX)
+    }
+
+    /// When a sample was taken, as far as it matters to its source.
+    pub(crate) fn moment(&self, source: &Source, index: u64) -> Moment {
+        let at = if source.timed() {
+            self.time_of(index)
+        } else {
+            0
+        };
+        Moment {
+            index,
+            at,
+            implicit: self.plan.pace.implicit(),
+        }
+    }
+
+    /// Fills an array with what analog inputs show, which depends on the ticks of the clock: in one
+    /// go, or sample by sample where a pause trigger has left ticks out.
+    pub(crate) fn fill_ticks<T>(
+        &self,
+        first: u64,
+        out: &mut [T],
+        mut fill: impl FnMut(u64, &mut [T]),
+    ) {
+        let tick = |index: u64| self.plan.pace.tick(index).saturating_add(self.shift);
+        let Pace::Arrivals(_) = self.plan.pace else {
+            return fill(tick(first), out);
+        };
+        let mut index = first;
+        let mut rest = out;
+        while !rest.is_empty() {
+            let begin = tick(index);
+            let mut run = 1;
+            while run < rest.len() && tick(index + run as u64) == begin + run as u64 {
+                run += 1;
+            }
+            let (now, later) = rest.split_at_mut(run);
+            fill(begin, now);
+            index += run as u64;
+            rest = later;
+        }
     }
 
     /// Bytes of one raw sample.
@@ -76,6 +144,18 @@ impl Task {
                 (channel.name.clone(), crate::waveform::unit_name(unit))
             })
             .collect())
+    }
+
+    /// Whether the counters to read measure this.
+    pub(crate) fn check_measurement(&self, measurement: i32) -> Result<()> {
+        let state = self.state()?;
+        let wrong = |one: &&Channel| one.integer(counter_channel::attr::MEAS_TYPE) != measurement;
+        match state.channels.iter().find(wrong) {
+            Some(channel) => {
+                Err(Error::new(code::WRONG_READ_FUNCTION).with("Channel Name", &channel.name))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Bytes that a sample of a channel takes in a read of lines.
@@ -138,7 +218,7 @@ impl Task {
         // A task that a read started is stopped after its last sample; on demand, each is the last.
         let finished = state.auto_started
             && state.run.as_ref().is_some_and(|run| {
-                run.plan.rate.is_none()
+                run.plan.pace.on_demand()
                     || matches!(outcome, Ok((_, None)))
                         && run.last().is_some_and(|last| run.position >= last)
             });
@@ -286,11 +366,18 @@ impl Task {
         if run.last().is_some_and(|last| end > last) {
             return Err(Error::new(code::SAMPLES_WILL_NEVER_BE_AVAILABLE));
         }
-        if plan.rate.is_none() {
+        if plan.pace.on_demand() {
             run.grant(end);
         }
         run.claimed = Some(end);
         *claimed = true;
+        // On demand a counter has to measure first.
+        while let Some(ready) = held.running(number)?.ready() {
+            if deadline.passed(&clock) || ready == u64::MAX && clock.unthrottled() {
+                return Err(Error::new(code::SAMPLES_NOT_YET_AVAILABLE));
+            }
+            held.wait(deadline.sleep(&clock, ready));
+        }
         let (end, error) = loop {
             let run = held.running(number)?;
             let acquired = run.acquired();
@@ -322,18 +409,26 @@ impl Task {
             held.wait(deadline.sleep(&clock, target));
         };
         let run = held.running(number)?;
+        let (end, error) = match run.overrun(first, end) {
+            None => (end, error),
+            Some(at) => {
+                let overrun = Error::new(code::CI_OVERRUN);
+                run.end_at(at, overrun.clone());
+                (at, Some(overrun))
+            }
+        };
         run.deliver(first, end);
-        let started = run.started;
-        Ok((
-            Claim {
-                plan,
-                sources,
-                first,
-                count: (end - first) as usize,
-                started,
-            },
-            error,
-        ))
+        let claim = Claim {
+            plan: Arc::clone(&run.plan),
+            sources,
+            first,
+            count: (end - first) as usize,
+            started: run.started,
+            began: run.began.unwrap_or(0),
+            taken: run.taken(first),
+            shift: run.trigger.shift,
+        };
+        Ok((claim, error))
     }
 }
 
@@ -352,7 +447,7 @@ impl<'a> Held<'a> {
         drop(self.guard.take());
         let end = claim.first + claim.count as u64;
         let result = match log.as_mut() {
-            Some(log) => log.append(&claim.plan, claim.first, end),
+            Some(log) => log.append(claim, end),
             None => Ok(()),
         };
         drop(log);
@@ -405,9 +500,9 @@ pub(super) fn sleep<'a>(
 
 /// What "all that is there" means for a read.
 pub(super) fn default_count(run: &mut Run, all_available: bool) -> u64 {
-    match (run.plan.rate, run.plan.total) {
-        (None, _) => 1,
-        (Some(_), Some(total)) if !all_available => total.saturating_sub(run.position),
+    match (run.plan.pace.on_demand(), run.plan.total) {
+        (true, _) => 1,
+        (false, Some(total)) if !all_available => total.saturating_sub(run.position),
         _ => run.available(),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attributes::DO_NOT_OVERWRITE;
 use super::reading::{Deadline, sleep};
 use super::{Phase, State, Task};
+use crate::channel::channel_type;
 use crate::driver::{driver, lock};
 use crate::error::{Error, Result, code};
 use crate::fault::{Fault, FaultKind};
@@ -83,7 +84,8 @@ impl Task {
         let plan = self.reserve(state)?;
         state.rest = state.phase.max(Phase::Verified);
         if automatic
-            && plan.rate.is_none()
+            && plan.pace.on_demand()
+            && state.family() != channel_type::COUNTER_INPUT
             && let Some(run) = state.run.as_mut()
             && run.ended.is_none()
         {
@@ -104,7 +106,7 @@ impl Task {
         let clock = driver().clock();
         let held = driver().triggers_held();
         let triggers = &state.triggers;
-        let waits = triggers.start != trigger::kind::NONE && held && plan.rate.is_some();
+        let waits = triggers.start != trigger::kind::NONE && held && !plan.pace.on_demand();
         let delay = if triggers.start == trigger::kind::NONE {
             0.0
         } else {
@@ -165,7 +167,7 @@ impl Task {
             return;
         }
         if let Some(run) = state.run.as_mut()
-            && !(state.auto_started && run.plan.rate.is_none() && state.aborted.is_none())
+            && !(state.auto_started && run.plan.pace.on_demand() && state.aborted.is_none())
         {
             run.end(None);
         }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::{Phase, State};
 use crate::channel::channel_type;
 use crate::clock::Rate;
+use crate::counter_channel;
 use crate::device::Physical;
 use crate::driver::driver;
 use crate::error::{Error, Result, code};
-use crate::plan::Plan;
+use crate::pace::Pace;
+use crate::plan::{Kind, Plan, Source};
 use crate::timing::{ClockLimits, default_buffer, mode, timing_type};
 
 impl State {
@@ -87,13 +89,16 @@ impl State {
             if !all.contains(&engine) {
                 all.push(engine);
             }
+            if let Some(partner) = counter_channel::partner(channel) {
+                all.push(format!("{device}/ctr{partner}"));
+            }
         }
         all
     }
 
     /// The rate as the clock makes it; `None` on demand.
     pub(super) fn sample_rate(&self) -> Result<Option<Rate>> {
-        if self.timing.kind == timing_type::ON_DEMAND {
+        if self.timing.kind != timing_type::SAMPLE_CLOCK {
             return Ok(None);
         }
         let limits = self
@@ -115,13 +120,44 @@ impl State {
         match (self.timing.kind, self.timing.mode) {
             (timing_type::ON_DEMAND, _) => 0,
             (_, mode::FINITE) if !self.retriggered() => self.timing.samples,
-            _ => {
+            (timing_type::SAMPLE_CLOCK, _) => {
                 let rate = self.sample_rate().ok().flatten();
                 default_buffer(
-                    rate.map_or(self.timing.rate, Rate::hertz),
+                    Some(rate.map_or(self.timing.rate, Rate::hertz)),
                     self.timing.samples,
                 )
             }
+            _ => default_buffer(None, self.timing.samples),
+        }
+    }
+
+    /// What makes samples come, for a plan that has everything else.
+    fn pace(&self, plan: &Plan) -> Result<Pace> {
+        let refused = |possible: &str| {
+            Error::value("DAQmx_SampTimingType", self.timing.kind).with("You Can Select", possible)
+        };
+        let counters = self.family() == channel_type::COUNTER_INPUT;
+        if counters && !plan.pace.on_demand() && plan.sources.len() > 1 {
+            return Err(Error::new(code::MULTIPLE_BUFFERED_COUNTERS));
+        }
+        match self.timing.kind {
+            timing_type::IMPLICIT => {
+                if !counters {
+                    return Err(refused("DAQmx_Val_SampClk, DAQmx_Val_OnDemand"));
+                }
+                let every = |source: &Source| match &source.kind {
+                    Kind::Counter(counter) => counter.is_interval(),
+                    _ => false,
+                };
+                if !plan.sources.iter().all(every) {
+                    return Err(refused("DAQmx_Val_SampClk, DAQmx_Val_OnDemand"));
+                }
+                if plan.sources.len() > 1 {
+                    return Err(Error::new(code::MULTIPLE_BUFFERED_COUNTERS));
+                }
+                Ok(plan.implicit())
+            }
+            _ => Ok(plan.pace.clone()),
         }
     }
 
@@ -141,14 +177,15 @@ impl State {
             return Err(Error::new(code::MULTI_DEVS_IN_TASK));
         }
         let rate = self.sample_rate()?;
-        let finite = rate.is_some() && self.timing.mode == mode::FINITE && !self.retriggered();
+        let clocked = self.timing.kind != timing_type::ON_DEMAND;
+        let finite = clocked && self.timing.mode == mode::FINITE && !self.retriggered();
         let total = finite.then_some(self.timing.samples);
-        if self.events.every.is_some() && rate.is_none() {
+        if self.events.every.is_some() && !clocked {
             return Err(Error::new(code::EVERY_N_NOT_FOR_UNBUFFERED));
         }
-        self.check_triggers(rate.is_some(), total)?;
+        self.check_triggers(clocked, total)?;
         let buffer = self.buffer_size();
-        if rate.is_some() && buffer == 0 {
+        if clocked && buffer == 0 {
             return Err(Error::value("DAQmx_Buf_Input_BufSize", 0).with("Minimum Value", 1));
         }
         if total.is_some_and(|total| buffer < total) {
@@ -160,10 +197,7 @@ impl State {
         let sources = self
             .channels
             .iter()
-            .map(|channel| {
-                let physical = channel.device.full_name(channel.physical);
-                channel.source(signals.of(&channel.device.name, &physical))
-            })
+            .map(|channel| channel.source(&signals))
             .collect::<Result<Vec<_>>>()?;
         let untimed = self.channels.iter().find(|channel| {
             let ports = channel.device.product.ports;
@@ -172,20 +206,23 @@ impl State {
                 .iter()
                 .any(|(port, _)| ports.get(*port as usize).is_some_and(|port| !port.timed))
         });
-        if let Some(channel) = untimed.filter(|_| rate.is_some()) {
+        if let Some(channel) = untimed.filter(|_| clocked) {
             return Err(Error::value("DAQmx_SampTimingType", self.timing.kind)
                 .with("You Can Select", "DAQmx_Val_OnDemand")
                 .with("Channel Name", &channel.name));
         }
-        let resources = self.resources(rate.is_some());
-        let plan = Arc::new(Plan {
-            rate,
+        let resources = self.resources(clocked);
+        let mut plan = Plan {
+            pace: rate.map_or(Pace::OnDemand, Pace::Clock),
+            stops_at_overruns: self.timing.stops_at_overruns,
             total,
             buffer,
             sources,
             resources,
             signals: signals.version,
-        });
+        };
+        plan.pace = self.pace(&plan)?;
+        let plan = Arc::new(plan);
         self.check_logging(&plan)?;
         self.plan = Some(Arc::clone(&plan));
         self.phase = self.phase.max(Phase::Verified);
