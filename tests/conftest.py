@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,18 @@ import pytest
 from daqring import acquisition
 from daqring.readers import choose
 from nidaqmx.constants import AcquisitionType
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Recorders of tests are not shown among those of the user."""
+    before = os.environ.get("DAQRING_RUNTIME_DIR")
+    os.environ["DAQRING_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("runtime"))
+    yield
+    if before is None:
+        del os.environ["DAQRING_RUNTIME_DIR"]
+    else:
+        os.environ["DAQRING_RUNTIME_DIR"] = before
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from pattern_check import assert_pattern
 
-ENVIRONMENT = {**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"}
+ENVIRONMENT = {"PYTHONWARNINGS": "error::ResourceWarning"}
 
 
 #: Runs of both readers, where the reader may make a difference.
@@ -29,7 +29,12 @@ def daqring_command(*arguments: str | Path) -> list[str]:
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        daqring_command(*arguments), capture_output=True, text=True, timeout=120, env=ENVIRONMENT, check=False
+        daqring_command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | ENVIRONMENT,
+        check=False,
     )
 
 

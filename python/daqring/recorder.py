@@ -25,7 +25,10 @@ import numpy.typing as npt
 from daqring import _native
 from daqring.acquisition import Acquisition, positive
 from daqring.errors import DriverError, RecordingError, SamplesLostWarning, TaskError
+from daqring.health import Health
 from daqring.log_options import LogOptions
+from daqring.log_options import _seconds as seconds_in
+from daqring.monitor import Monitor
 from daqring.progress import ProgressBar
 from daqring.readers import Outcome, ReaderChoice
 from daqring.report import Report, combine, gravest
@@ -62,6 +65,8 @@ def record(
     times: TimesChoice = "auto",
     properties: Mapping[str, Property] | None = None,
     log: LogOptions | None = None,
+    name: str | None = None,
+    history: float | str | None = None,
     progress: bool | None = None,
 ) -> Report:
     """Records configured tasks into a TDMS file and says what came of it.
@@ -97,6 +102,9 @@ def record(
             ``"regular"``: by the rate all the same. ``"host"``: from the host's clock.
         properties: Properties of the file, such as ``{"operator": "Ada"}``.
         log: How it is stored: syncs, segments, rotation of files, free space; see :class:`LogOptions`.
+        name: What ``daqring top`` and ``daqring stop`` call it; by default like the file.
+        history: Note the health of the recording in the log so often, in a group ``health``: seconds,
+            or text such as ``"10 s"``.
         progress: Show a progress bar on stderr; by default only on a terminal.
 
     Returns:
@@ -128,6 +136,8 @@ def record(
         times=times,
         properties=properties,
         log=log,
+        name=name,
+        history=history,
     )
     bar = ProgressBar(enabled=progress)
     recorder.start()
@@ -178,6 +188,8 @@ class Recorder:
         times: TimesChoice = "auto",
         properties: Mapping[str, Property] | None = None,
         log: LogOptions | None = None,
+        name: str | None = None,
+        history: float | str | None = None,
     ) -> None:
         if _native.DEBUG_BUILD:
             warnings.warn("this is a debug build of daqring: it is slow", RuntimeWarning, stacklevel=2)
@@ -186,6 +198,11 @@ class Recorder:
             raise IsADirectoryError(errno.EISDIR, "is a folder, not a file to be made", str(self._path))
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
+        self._name = name
+        try:
+            self._history = seconds_in("history", history)
+        except ValueError as error:
+            raise TaskError(str(error)) from None
         self._overwrite = bool(overwrite)
         self._workers = workers
         self._properties = dict(properties or {})
@@ -209,6 +226,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._native: _native.Recording | None = None
         self._watch: Watch | None = None
+        self._monitor: Monitor | None = None
         self._stop_reason = "stopped"
         self._asked_to_stop = False
         self._started_at = 0.0
@@ -282,6 +300,7 @@ class Recorder:
         self._native = native
         if len(acquisitions) > 1:
             self._watch = Watch(self)
+        self._monitor = Monitor(self, self._called_by_viewers(), history=self._history)
         logger.info("recording %s", self)
 
     def _begin(self, native: _native.Recording) -> None:
@@ -374,6 +393,27 @@ class Recorder:
         if self._report is None:
             raise RuntimeError("there is no report before the recorder is closed")
         return self._report
+
+    def health(self) -> Health:
+        """Whether the running recording keeps up: figures, and a verdict with its reasons.
+
+        Raises:
+            RuntimeError: The recorder is not running.
+        """
+        self._check_process()
+        if self._monitor is None or self._report is not None:
+            raise RuntimeError("the recorder is not running")
+        return self._monitor.look(self)
+
+    @property
+    def name(self) -> str | None:
+        """What ``daqring top`` calls the running recorder; ``None`` where it does not show it."""
+        return None if self._monitor is None else self._monitor.name
+
+    def _called_by_viewers(self) -> str:
+        if self._name is not None:
+            return self._name
+        return self._acquisitions[0].name if self._path is None else self._path.stem
 
     @property
     def wanted(self) -> int | None:
@@ -563,6 +603,15 @@ class Recorder:
     def _finish(self) -> None:
         self._check_process()
         self._end("stopped")
+        if self._monitor is None or self._report is not None:
+            return
+        self._monitor.end()
+        try:
+            self._finish_log()
+        finally:
+            self._monitor.withdraw()
+
+    def _finish_log(self) -> None:
         with self._lock:
             native = self._native
             if native is None or self._report is not None:

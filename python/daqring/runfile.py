@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "RunFileError"]
 
-#: Clock and signals where nothing is said.
+#: How often the health is noted in the log, unless the description says otherwise.
+HISTORY = "10 s"
 SIMULATION_KEYS = ("devices", "product", "clock", "speed", "signal", "signals", "faults")
 FAULT_KEYS = ("device", "kind", "after", "seconds")
 
@@ -113,7 +114,7 @@ KEYS: dict[str, Callable[[object], None]] = {
     "buffer_seconds": _positive,
     "workers": _count,
     "reader": _one_of("auto", "native", "python"),
-    "health": _time_or_off,
+    "history": _time_or_off,
     "metrics": _address,
     "keep_awake": _flag,
     "tasks": _list_of_tasks,
@@ -123,7 +124,7 @@ KEYS: dict[str, Callable[[object], None]] = {
 }
 #: Those that are not arguments of the recorder.
 OUR_KEYS = frozenset(
-    {"out", "name", "from", "health", "metrics", "keep_awake", "tasks", "log", "properties", "simulation"}
+    {"out", "from", "history", "metrics", "keep_awake", "tasks", "log", "properties", "simulation"}
 )
 
 
@@ -367,6 +368,8 @@ class Run:
         for key in arguments:
             if key not in known:
                 raise self.error((key,), "this version of daqring cannot do that")
+        history = self.description.get("history", HISTORY)
+        arguments["history"] = None if history == "off" else history
         properties = {**self.description.get("properties", {}), "daqring.run": self.to_toml()}
         return Recorder(
             self.make_tasks, self.out, log=self.log_options(), properties=properties, **arguments, **more

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from daqring.awake import kept_awake
 from daqring.cli.arguments import EXIT_INTERRUPTED
-from daqring.progress import ProgressBar
+from daqring.cli.display import Display, health_lines
 
 if TYPE_CHECKING:
     from daqring.recorder import Recorder
@@ -32,6 +32,8 @@ logger = logging.getLogger("daqring")
 
 #: Seconds between two looks at whether somebody asked for the end.
 STEP = 0.1
+#: Seconds between two pictures of the health.
+SHOW_EVERY = 0.5
 #: Windows ends a process 5 s after it was told that its console closes.
 CONSOLE_GRACE = 4.5
 
@@ -68,11 +70,14 @@ class Ending:
     def run(self, show: bool | None) -> Report:
         """Starts, waits, finishes; raises what :meth:`daqring.Recorder.close` raises."""
         recorder = self._recorder
-        bar = ProgressBar(enabled=show)
+        display = Display(enabled=show)
         recorder.start()
         try:
-            while not self._asked.is_set() and not recorder.wait(min(STEP, bar.interval)):
-                bar.show(recorder)
+            due = 0.0
+            while not self._asked.is_set() and not recorder.wait(STEP):
+                if display.enabled and time.monotonic() >= due:
+                    due = time.monotonic() + SHOW_EVERY
+                    display.draw(health_lines(recorder.health().to_dict(), width=display.width))
         finally:
             if self._asked.is_set():
                 recorder._end("interrupted")
@@ -81,7 +86,7 @@ class Ending:
             finishing.start()
             while finishing.is_alive():
                 finishing.join(STEP)
-            bar.clear()
+            display.clear()
         return recorder.close()
 
     def _finish(self) -> None:

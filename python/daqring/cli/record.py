@@ -273,6 +273,6 @@ def _tell(report: Report, failure: Exception | None, *, as_json: bool) -> int:
     if report.samples_lost:
         print("daqring: samples were lost", file=sys.stderr)
         return EXIT_LOST
-    if report.stop_reason == "interrupted" and report.requested is not None:
+    if report.stop_reason in ("interrupted", "stopped") and report.requested is not None:
         return EXIT_INTERRUPTED
     return 0

@@ -1,0 +1,106 @@
+"""The health of recordings as lines of text."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import IO, Any
+
+__all__ = ["Display", "duration", "health_lines", "size"]
+
+COLOURS = {"GOOD": "\x1b[32m", "WATCH": "\x1b[33m", "BAD": "\x1b[1;31m"}
+PLAIN = "\x1b[0m"
+WIDTH = 24
+
+
+def duration(seconds: float) -> str:
+    """A time in the units that a person would choose: ``3 d 4 h``, ``2.5 s``, ``4 ms``."""
+    if seconds < 1.0:
+        return f"{seconds * 1e3:,.0f} ms"
+    if seconds < 60.0:
+        return f"{seconds:.1f} s"
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    if hours < 48:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days:,} d {hours % 24} h" if days < 1000 else "years"
+
+
+def size(count: float) -> str:
+    """Bytes in decimal units."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def health_lines(health: dict[str, Any], head: str = "", width: int = 100) -> list[str]:
+    """Lines that tell a health (:meth:`daqring.health.Health.to_dict`), the verdict first; not coloured."""
+    wanted = health["wanted"]
+    begin = f"{health['verdict']:5} {head}"
+    if wanted:
+        done = min(health["samples"] / wanted, 1.0)
+        filled = round(done * WIDTH)
+        begin += f"[{'#' * filled}{'.' * (WIDTH - filled)}] {done:.0%} "
+    lost = f"{health['lost']:,}" + (" and more" if health["lost_unknown"] else "")
+    lines = [
+        f"{begin}{duration(health['elapsed'])}, {health['samples']:,} samples, {size(health['bytes'])}, "
+        f"lost {lost}"
+    ]
+    figures = [
+        f"{health['actual_mb_per_s']:,.1f} of {health['wanted_mb_per_s']:,.1f} MB/s",
+        f"room: ring {duration(health['ring_margin'])}, driver {duration(health['driver_margin'])}",
+        f"slowest write {duration(health['slowest_write'])}",
+    ]
+    if health["disk_seconds"] is not None:
+        figures.append(f"disk lasts {duration(health['disk_seconds'])}")
+    lines.append("      " + "; ".join(figures))
+    lines.extend(f"      ! {reason}" for reason in health["reasons"])
+    values = [
+        f"{name.rpartition('/')[2]} {value:.6g} {unit}".rstrip()
+        for name, (value, unit) in health["values"].items()
+    ]
+    if values:
+        lines.append("      " + "  ".join(values))
+    return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
+
+
+class Display:
+    """A few lines on a terminal, rewritten in place; silent where the stream is no terminal."""
+
+    def __init__(self, stream: IO[str] | None = None, enabled: bool | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self.enabled = self._stream.isatty() if enabled is None else enabled
+        self._drawn = 0
+        if self.enabled and sys.platform == "win32":
+            # An empty command lets the console understand the sequences below.
+            os.system("")
+
+    @property
+    def width(self) -> int:
+        """Columns that a line may have."""
+        return max(40, shutil.get_terminal_size().columns - 1)
+
+    def draw(self, lines: list[str]) -> None:
+        """Puts these lines in the place of the ones drawn before."""
+        if not self.enabled:
+            return
+        text = f"\x1b[{self._drawn}F" if self._drawn else ""
+        coloured = "NO_COLOR" not in os.environ
+        for line in lines:
+            for word, colour in COLOURS.items() if coloured else ():
+                if line.startswith(word):
+                    line = f"{colour}{word}{PLAIN}{line[len(word) :]}"
+            text += f"{line}\x1b[K\n"
+        # What was longer before is taken away.
+        self._stream.write(text + "\x1b[J")
+        self._stream.flush()
+        self._drawn = len(lines)
+
+    def clear(self) -> None:
+        """Takes the lines away."""
+        if self._drawn:
+            self.draw([])

@@ -1,0 +1,148 @@
+"""The thread that looks at a running recording twice a second: health, status file, history in the log."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from daqring.health import Health, HealthWatch
+from daqring.status import PERIOD, Publisher
+
+if TYPE_CHECKING:
+    from daqring.recorder import Recorder
+
+__all__ = ["HISTORY_GROUP", "Monitor"]
+
+logger = logging.getLogger("daqring")
+
+#: The group of the log that holds the history, and its channels with their units.
+HISTORY_GROUP = "health"
+HISTORY = (
+    ("verdict", ""),
+    ("ring_margin", "s"),
+    ("driver_margin", "s"),
+    ("actual_mb_per_s", "MB/s"),
+    ("lost", ""),
+    ("slowest_write", "s"),
+)
+VERDICTS = {"GOOD": 0, "WATCH": 1, "BAD": 2}
+#: Values are put into the log in portions of this many, and at the end.
+PORTION = 30
+
+
+class Monitor:
+    """Looks after one running recorder until :meth:`end`; :meth:`withdraw` takes its status away.
+
+    It holds no reference to the recorder between two looks: who forgets a recorder frees its tasks.
+    """
+
+    def __init__(self, recorder: Recorder, name: str, *, history: float | None) -> None:
+        self._watched = weakref.ref(recorder)
+        self._health_watch = HealthWatch(recorder)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._history = history
+        self._rows: list[tuple[float, ...]] = []
+        self._rows_from = 0.0
+        self._next_row = 0.0 if history is None else history
+        self.health: Health | None = None
+        self.publisher: Publisher | None = None
+        try:
+            self.publisher = Publisher(name, "" if recorder._path is None else str(recorder._path.absolute()))
+        except OSError as error:
+            logger.warning("'daqring top' will not see this recording: %s", error)
+        self._thread = threading.Thread(target=self._run, name="daqring-monitor", daemon=True)
+        self._thread.start()
+
+    @property
+    def name(self) -> str | None:
+        """Under which ``daqring top`` shows the recorder; ``None`` where it does not."""
+        return None if self.publisher is None else self.publisher.name
+
+    def _run(self) -> None:
+        while not self._stop.wait(PERIOD):
+            recorder = self._watched()
+            if recorder is None:
+                self.withdraw()
+                return
+            try:
+                self.look(recorder)
+            except RuntimeError:
+                # It has just ended.
+                return
+            if self.publisher is not None and self.publisher.stop_asked():
+                logger.info("%s was asked to stop", self.publisher.name)
+                recorder._end("stopped")
+            del recorder
+
+    def look(self, recorder: Recorder) -> Health:
+        """Looks now, tells it to viewers and notes it for the log.
+
+        Raises:
+            RuntimeError: The recorder is not running.
+        """
+        with self._lock:
+            before = self.health
+            health = self.health = self._health_watch.look(recorder.stats())
+            if self.publisher is not None:
+                self.publisher.publish("running", health.to_dict())
+            if before is None or before.verdict != health.verdict:
+                level = logging.INFO if health.verdict == "GOOD" else logging.WARNING
+                reasons = f": {'; '.join(health.reasons)}" if health.reasons else ""
+                logger.log(level, "%s is %s%s", recorder, health.verdict, reasons)
+            self._note(recorder, health)
+            return health
+
+    # -- the history in the log ---------------------------------------------------------------
+
+    def _note(self, recorder: Recorder, health: Health) -> None:
+        if self._history is None or health.elapsed < self._next_row:
+            return
+        if not self._rows:
+            self._rows_from = time.time()
+        self._next_row += self._history
+        figures: dict[str, Any] = health.to_dict() | {"verdict": VERDICTS[health.verdict]}
+        self._rows.append(tuple(float(figures[name]) for name, _ in HISTORY))
+        if len(self._rows) >= PORTION:
+            self._write(recorder)
+
+    def _write(self, recorder: Recorder) -> None:
+        if not self._rows or self._history is None:
+            return
+        columns = list(zip(*self._rows, strict=True))
+        self._rows = []
+        try:
+            recorder.write(
+                HISTORY_GROUP,
+                columns,
+                t0=self._rows_from,
+                dt=self._history,
+                channels=[name for name, _ in HISTORY],
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            logger.warning("the history of the health is not in the log: %s", error)
+            self._history = None
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Ends the looking; the last rows go into the log. Before the log is finished. Idempotent."""
+        self._stop.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        recorder = self._watched()
+        with self._lock:
+            if recorder is not None:
+                self._write(recorder)
+            if self.publisher is not None and self.health is not None:
+                self.publisher.publish("finishing", self.health.to_dict())
+
+    def withdraw(self) -> None:
+        """Takes the status away: the recording is over."""
+        if self.publisher is not None:
+            with contextlib.suppress(OSError):
+                self.publisher.withdraw()

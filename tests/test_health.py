@@ -1,0 +1,394 @@
+"""The verdict on a running recording, its history in the log, and what viewers see of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import daqring
+import numpy as np
+import pytest
+from daqring import status
+from daqring.cli.display import Display, duration, health_lines, size
+from daqring.health import HealthWatch
+from pattern_check import assert_pattern
+from test_cli import daqring_command, run, start_recording
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+
+
+@pytest.fixture(autouse=True)
+def own_runtime_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "runtime"
+    monkeypatch.setenv("DAQRING_RUNTIME_DIR", str(folder))
+    return folder
+
+
+def wait_until(condition: Any, timeout: float = 30.0) -> Any:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {condition}")
+
+
+# -- the verdict --------------------------------------------------------------------------------
+
+
+def watch(block: float = 0.1, buffer: float = 4.0) -> HealthWatch:
+    source = SimpleNamespace(rate=1000.0, finite=None)
+    acquisition = SimpleNamespace(
+        block=int(block * 1000), source=source, buffer=SimpleNamespace(used=int(buffer * 1000))
+    )
+    return HealthWatch(SimpleNamespace(_acquisitions=[acquisition], wanted=None))  # type: ignore[arg-type]
+
+
+def figures(**changed: Any) -> dict[str, Any]:
+    return {
+        **{"elapsed": 10.0, "samples": 10_000, "bytes": 10_000_000, "wanted_mb_per_s": 1.0, "lost": 0},
+        **{"lost_unknown": False, "ring_fill": 0.1, "driver_fill": 0.1, "ring_margin_s": 2.0},
+        **{"driver_margin_s": 3.9, "slowest_write_s": 0.004, "disk_free": 10**12, "disk_seconds": 1e6},
+        **{"streams": [{"running": True}]},
+    } | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "reason"),
+    [
+        ({}, "GOOD", ""),
+        ({"ring_fill": 0.5}, "WATCH", "ring 50% full: the disk or a stage is too slow"),
+        ({"ring_fill": 0.95}, "BAD", "ring 95% full"),
+        ({"driver_fill": 0.6}, "WATCH", "driver 60% full: the driver's buffer is read too late"),
+        ({"driver_fill": 0.9}, "BAD", "driver 90% full"),
+        ({"lost": 1234}, "BAD", "1,234 samples lost"),
+        ({"lost_unknown": True}, "BAD", "an unknown number of samples lost"),
+        ({"disk_seconds": 1800.0}, "WATCH", "the disk is full in 1,800 s"),
+        ({"disk_seconds": 30.0}, "BAD", "the disk is full in 30 s"),
+        ({"disk_seconds": None, "disk_free": None}, "GOOD", ""),
+        ({"bytes": 5_000_000}, "WATCH", "0.5 of 1.0 MB/s reach the log"),
+        # A recording that has all its samples is not slow.
+        ({"bytes": 5_000_000, "streams": [{"running": False}]}, "GOOD", ""),
+        ({"bytes": 1000, "elapsed": 1.0}, "GOOD", ""),
+    ],
+)
+def test_the_verdict_and_its_reason(changed, verdict, reason):
+    health = watch().look(figures(**changed))
+    assert health.verdict == verdict
+    assert len(health.reasons) == (1 if reason else 0)
+    assert reason in "".join(health.reasons)
+
+
+def test_the_worst_comes_first():
+    health = watch(buffer=0.1).look(figures(lost=5, ring_fill=0.6))
+    assert health.verdict == "BAD"
+    assert [reason.split()[0] for reason in health.reasons] == ["5", "ring", "the"]
+    assert "holds only 0.10 s" in health.reasons[2]
+
+
+def test_silence_is_told_and_forgotten():
+    looks = watch()
+    assert looks.look(figures(elapsed=1.0, samples=1000, bytes=10**6)).verdict == "GOOD"
+    silent = looks.look(figures(elapsed=7.0, samples=1000, bytes=10**6))
+    assert silent.verdict == "WATCH"
+    assert "no samples for 6 s" in silent.reasons[0]
+    assert looks.look(figures(elapsed=7.5, samples=7500, bytes=75 * 10**5)).verdict == "GOOD"
+
+
+def test_the_rate_is_that_of_the_last_seconds():
+    looks = watch()
+    for second in range(1, 61):
+        # A megabyte a second, and none in the last ten seconds.
+        looks.look(figures(elapsed=float(second), samples=second, bytes=min(second, 50) * 10**6))
+    assert looks.look(figures(elapsed=60.5, samples=1, bytes=50 * 10**6)).actual_mb_per_s == 0.0
+
+
+# -- the recorder -------------------------------------------------------------------------------
+
+
+def test_a_running_recorder_tells_its_health(make_task, tmp_path):
+    task = make_task(clock="real")
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=20) as recorder:
+        wait_until(lambda: recorder.stats()["samples"] > 2000)
+        health = recorder.health()
+        assert health.verdict == "GOOD", health.reasons
+        assert health.wanted_mb_per_s == pytest.approx(0.8)
+        assert health.streams[0]["name"] == task.name
+        assert json.loads(json.dumps(health.to_dict()))["samples"] == health.samples
+        assert recorder.name == "run"
+    with pytest.raises(RuntimeError, match="not running"):
+        recorder.health()
+    assert status.recorders() == []
+
+
+def test_the_history_goes_into_the_log(make_task, tmp_path):
+    task = make_task(clock="real")
+    path = tmp_path / "run.tdms"
+    with daqring.Recorder(task, path, block_ms=20, seconds=2.2, history="0.5 s") as recorder:
+        recorder.wait()
+    log = daqring.open(path)
+    verdicts = log["health/verdict"][:]
+    assert 2 <= len(verdicts) <= 4
+    assert set(verdicts) <= {0.0, 1.0, 2.0}
+    assert log["health/verdict"].dt == 0.5
+    np.testing.assert_array_equal(log["health/lost"][:], 0)
+    assert np.all(log["health/driver_margin"][:] > 1.0)
+    assert daqring.verify(path).complete
+
+
+def test_a_history_that_is_no_time_is_refused(make_task, tmp_path):
+    with pytest.raises(daqring.TaskError, match="history"):
+        daqring.Recorder(make_task(), tmp_path / "run.tdms", history="often")
+
+
+# -- from outside -------------------------------------------------------------------------------
+
+
+def test_top_shows_and_stop_ends_a_recording(tmp_path):
+    out = tmp_path / "rig.tdms"
+    process = start_recording(out, "--seconds", "60", "--json")
+    try:
+        found = wait_until(lambda: json.loads(run("top", "--json", "--once").stdout))
+        assert [each["name"] for each in found] == ["rig"]
+        assert (found[0]["pid"], found[0]["path"]) == (process.pid, str(out))
+        wait_until(lambda: json.loads(run("top", "--json", "--once").stdout)[0]["health"])
+        shown = run("top", "--once").stdout
+        assert "rig [" in shown
+        assert "0.8 MB/s" in shown
+        assert str(out) in shown
+        assert run("top", "absent").returncode == 1
+        refused = run("stop", "absent")
+        assert refused.returncode == 1
+        assert "no recorder called 'absent' runs; running: rig" in refused.stderr
+        assert run("stop", "rig").returncode == 0
+        stdout, stderr = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    # Ended before the asked duration.
+    assert process.returncode == 130, stderr
+    report = json.loads(stdout)
+    assert report["stop_reason"] == "stopped"
+    assert_pattern(daqring.open(out)["Dev1/ai1"].raw[:], 1)
+    assert "no recordings run" in run("top").stdout
+    assert run("stop", "rig").returncode == 1
+
+
+def test_names_are_unique_and_fit_for_files(own_runtime_folder):
+    first = status.Publisher("a rig/1", "")
+    second = status.Publisher("a rig/1", "")
+    assert (first.name, second.name) == ("a_rig_1", "a_rig_1-2")
+    assert {each.name for each in status.recorders()} == {"a_rig_1", "a_rig_1-2"}
+    first.withdraw()
+    assert status.Publisher("a rig/1", "").name == "a_rig_1"
+
+
+def test_a_recorder_whose_process_is_gone_is_told_and_its_name_free(own_runtime_folder):
+    publisher = status.Publisher("rig", "/data/rig.tdms")
+    file = own_runtime_folder / "rig.json"
+    content = json.loads(file.read_text())
+    # The same number of a process that began at another time.
+    file.write_text(json.dumps(content | {"process_began": content["process_began"] - 1000}))
+    (found,) = status.recorders()
+    assert (found.state, found.verdict) == ("gone", "BAD")
+    shown = run("top", "--once").stdout
+    assert "its process ended without finishing" in shown
+    assert "daqring recover" in shown
+    assert run("stop", "rig").returncode == 1
+    assert status.Publisher("rig", "").name == "rig"
+    file.write_text(json.dumps(content | {"process_began": 0.0, "updated": time.time() - 90_000}))
+    assert status.recorders() == []
+    assert not file.exists()
+    file.write_text("{")
+    assert status.recorders() == []
+    publisher.withdraw()
+
+
+@POSIX
+def test_a_stalled_recorder_is_told(own_runtime_folder):
+    publisher = status.Publisher("rig", "")
+    file = own_runtime_folder / "rig.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"updated": time.time() - 60, "health": figures_as_health()}))
+    (found,) = status.recorders()
+    assert (found.state, found.verdict) == ("stalled", "BAD")
+    assert "no sign of life" in run("top", "--once").stdout
+    publisher.withdraw()
+
+
+def figures_as_health() -> dict[str, Any]:
+    return watch().look(figures()).to_dict()
+
+
+def test_a_runtime_folder_that_cannot_be_made_does_not_stop_a_recording(
+    make_task, tmp_path, monkeypatch, caplog
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DAQRING_RUNTIME_DIR", str(tmp_path / "file" / "folder"))
+    report = daqring.record(make_task(), tmp_path / "run.tdms", samples=1000)
+    assert report.complete
+    assert "will not see this recording" in caplog.text
+
+
+@POSIX
+def test_a_killed_or_stalled_viewer_leaves_the_recording_untouched(tmp_path):
+    """One viewer is stopped (SIGSTOP) with the status file open, one is killed; nothing is lost."""
+    out = tmp_path / "rig.tdms"
+    process = start_recording(out, "--seconds", "4", "--json")
+    holder = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            "import sys, time\n"
+            "file = open(sys.argv[1], 'rb'); file.read(1); print('open', flush=True); time.sleep(600)",
+            str(tmp_path / "runtime" / "rig.json"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    viewers = [
+        subprocess.Popen(
+            daqring_command("top", "--json", "--interval", "0.01"), stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        for viewer in viewers:
+            assert viewer.stdout is not None
+            assert json.loads(viewer.stdout.readline())
+        holder.send_signal(signal.SIGSTOP)
+        viewers[0].send_signal(signal.SIGSTOP)
+        viewers[1].kill()
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        for viewer in (holder, *viewers, process):
+            with contextlib.suppress(ProcessLookupError):
+                viewer.kill()
+            viewer.communicate()
+    assert process.returncode == 0, stderr
+    report = json.loads(stdout)
+    assert (report["lost"], report["samples_per_channel"]) == (0, 400_000)
+    assert daqring.verify(out).complete
+    assert_pattern(daqring.open(out)["Dev1/ai3"].raw[:], 3)
+
+
+@POSIX
+def test_sigterm_ends_in_order(tmp_path):
+    out = tmp_path / "rig.tdms"
+    process = start_recording(out, "--json")
+    process.terminate()
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["stop_reason"] == "interrupted"
+    assert daqring.verify(out).problems == ()
+
+
+@POSIX
+def test_a_second_ctrl_c_insists(tmp_path):
+    """The finishing hangs (a disk that does not answer): the second one leaves at once."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, time, daqring.cli\n"
+        "from daqring.recorder import Recorder\n"
+        "Recorder._finish = lambda self: time.sleep(600)\n"
+        "sys.exit(daqring.cli.main(sys.argv[1:]))\n"
+    )
+    out = tmp_path / "rig.tdms"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, str(script), "record", str(out), "--ai", "Dev1/ai0:3", "--rate", "1e5"),
+            *("--block-ms", "20", "--simulate"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: out.exists() and out.stat().st_size > 50_000)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "daqring recover" in stderr
+    assert daqring.recover(out, tmp_path / "again.tdms").output
+
+
+# -- on the terminal ----------------------------------------------------------------------------
+
+
+def test_lines_of_health():
+    health = watch().look(figures(lost=7, lost_unknown=True)).to_dict()
+    health["values"] = {"rig/Dev1/ai0": (1.25, "V"), "rig/bath": (20.0, "°C")}
+    lines = health_lines(health, "rig ")
+    assert lines[0] == "BAD   rig 10.0 s, 10,000 samples, 10.0 MB, lost 7 and more"
+    assert lines[1].strip().startswith("1.0 of 1.0 MB/s; room: ring 2.0 s, driver 3.9 s; slowest write 4 ms")
+    assert lines[2:4] == ["      ! 7 samples lost", "      ! an unknown number of samples lost"]
+    assert lines[4] == "      ai0 1.25 V  bath 20 °C"
+    health["wanted"] = 20_000
+    assert "[############............] 50% " in health_lines(health)[0]
+    assert all(len(line) <= 50 for line in health_lines(health, width=50))
+
+
+def test_the_display_is_quiet_in_a_pipe_and_rewrites_in_place(monkeypatch):
+    import io
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = io.StringIO()
+    Display(stream).draw(["GOOD"])
+    assert stream.getvalue() == ""
+    display = Display(stream, enabled=True)
+    display.draw(["GOOD  a", "b"])
+    display.draw(["BAD   a"])
+    display.clear()
+    assert stream.getvalue() == (
+        "GOOD  a\x1b[K\nb\x1b[K\n\x1b[J" + "\x1b[2F" + "BAD   a\x1b[K\n\x1b[J" + "\x1b[1F\x1b[J"
+    )
+    monkeypatch.delenv("NO_COLOR")
+    stream.truncate(0)
+    Display(stream, enabled=True).draw(["BAD   a"])
+    assert "\x1b[1;31mBAD\x1b[0m   a" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.004, "4 ms"),
+        (2.5, "2.5 s"),
+        (125, "2 min 5 s"),
+        (8000, "2 h 13 min"),
+        (400_000, "4 d 15 h"),
+        (1e9, "years"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_sizes():
+    assert [size(count) for count in (5, 1500, 2e6, 3e9, 4e12)] == [
+        *("5 B", "1.5 kB", "2.0 MB", "3.0 GB", "4.0 TB")
+    ]
+
+
+def test_the_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
+    if os.name == "nt":
+        pytest.skip("owners are a matter of POSIX")
+    monkeypatch.delenv("DAQRING_RUNTIME_DIR")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert status.runtime_folder() == tmp_path / "daqring"
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(PermissionError, match="somebody else"):
+        status.runtime_folder()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    with pytest.raises(PermissionError):
+        status.runtime_folder()
+    assert Path(tmp_path / "daqring-12345").is_dir()
