@@ -198,11 +198,18 @@ impl<'a> Outlet<'a> {
         Ok(())
     }
 
-    /// Puts out a record: the samples of one trigger.
+    /// Puts out a record, or a piece of one: the samples of one trigger. `number` is the record's,
+    /// `start` the index of its first sample, `pretrigger` the samples before the trigger.
     ///
     /// # Errors
     /// When it could not be stored.
-    pub fn record(&mut self, block: &DerivedBlock<'_>, pretrigger: u64) -> Result<(), LogError> {
+    pub fn record(
+        &mut self,
+        block: &DerivedBlock<'_>,
+        number: u64,
+        start: u64,
+        pretrigger: u64,
+    ) -> Result<(), LogError> {
         let Some(lane) = self.lane.as_deref_mut() else {
             return Ok(());
         };
@@ -210,7 +217,7 @@ impl<'a> Outlet<'a> {
         let derived = &shared.derived[lane.index];
         derived.tally.blocks.fetch_add(1, Relaxed);
         derived.tally.samples.fetch_add(block.samples, Relaxed);
-        let offset = (block.first_sample as f64 * derived.dt * 1e9).round() as i64;
+        let offset = (start as f64 * derived.dt * 1e9).round() as i64;
         let header = BlockHeader {
             seq: lane.next_seq,
             bytes: block.data.len(),
@@ -218,7 +225,7 @@ impl<'a> Outlet<'a> {
             samples: block.samples,
             host_time_ns: block.host_time_ns,
             record: Some(RecordMark {
-                number: lane.next_seq,
+                number,
                 start_time_ns: shared.start_time(lane.source).saturating_add(offset),
                 pretrigger,
             }),
