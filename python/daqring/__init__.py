@@ -23,6 +23,8 @@ from daqring.pipeline import Pipeline
 from daqring.queue import Queue, SpscQueue
 from daqring.recorder import Recorder, record
 from daqring.report import Gap, Report, StreamReport
+from daqring.stream import Stream, stream
+from daqring.taps import Block, Tap
 from daqring.tdms import (
     Log,
     LogChannel,
@@ -37,6 +39,7 @@ from daqring.tdms import (
 from daqring.workers import Workers
 
 __all__ = [
+    "Block",
     "BlockRing",
     "DaqringError",
     "DriverError",
@@ -54,7 +57,9 @@ __all__ = [
     "Report",
     "SamplesLostWarning",
     "SpscQueue",
+    "Stream",
     "StreamReport",
+    "Tap",
     "TaskError",
     "Verification",
     "Workers",
@@ -64,5 +69,6 @@ __all__ = [
     "open",
     "record",
     "recover",
+    "stream",
     "verify",
 ]

@@ -284,6 +284,7 @@ class Acquisition:
             requested=self.wanted,
             samples_per_channel=counts["written_samples"],
             samples=counts["written_samples"] * len(source.channels),
+            gated=counts["gated_samples"],
             blocks=counts["written"],
             lost=sum(gap.count or 0 for gap in gaps) + counts["failed_samples"] + counts["dropped_samples"],
             lost_unknown=any(gap.count is None for gap in gaps),

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,9 @@ from daqring.progress import ProgressBar
 from daqring.readers import Outcome, ReaderChoice
 from daqring.report import Report, combine, gravest
 from daqring.source import DtypeChoice, TimesChoice, describe, driver_words
+from daqring.stages import Stages, StreamInfo, plan
 from daqring.start_order import links
+from daqring.taps import EnvelopeTap, History, StreamShape, Tap
 from daqring.tasks import Tasks, TaskSet
 from daqring.watch import Watch
 
@@ -44,6 +46,7 @@ __all__ = ["Recorder", "record"]
 
 logger = logging.getLogger("daqring")
 
+Overflow = Literal["wait", "drop_newest", "drop_oldest", "fail"]
 Property = bool | int | float | str | datetime.datetime
 #: A read comes back within this time; what takes longer is broken off.
 STUCK = 5.0
@@ -67,6 +70,8 @@ def record(
     log: LogOptions | None = None,
     name: str | None = None,
     history: float | str | None = None,
+    stages: Stages = (),
+    overflow: Overflow = "wait",
     progress: bool | None = None,
 ) -> Report:
     """Records configured tasks into a TDMS file and says what came of it.
@@ -105,6 +110,12 @@ def record(
         name: What ``daqring top`` and ``daqring stop`` call it; by default like the file.
         history: Note the health of the recording in the log so often, in a group ``health``: seconds,
             or text such as ``"10 s"``.
+        stages: Work on the samples while they are recorded, see :mod:`daqring.stages`: a list for each
+            task alike, or lists by the names of the tasks.
+        overflow: What happens when the ring is full because the disk or a stage is too slow for
+            longer than it lasts. ``"wait"`` loses nothing as long as the driver's buffer holds;
+            ``"drop_newest"`` and ``"drop_oldest"`` drop samples, told as gaps (overrun); ``"fail"``
+            ends the recording.
         progress: Show a progress bar on stderr; by default only on a terminal.
 
     Returns:
@@ -138,6 +149,8 @@ def record(
         log=log,
         name=name,
         history=history,
+        stages=stages,
+        overflow=overflow,
     )
     bar = ProgressBar(enabled=progress)
     recorder.start()
@@ -190,6 +203,10 @@ class Recorder:
         log: LogOptions | None = None,
         name: str | None = None,
         history: float | str | None = None,
+        stages: Stages = (),
+        overflow: Overflow = "wait",
+        keep_seconds: float | None = None,
+        _feed: bool = False,
     ) -> None:
         if _native.DEBUG_BUILD:
             warnings.warn("this is a debug build of daqring: it is slow", RuntimeWarning, stacklevel=2)
@@ -203,8 +220,14 @@ class Recorder:
             self._history = seconds_in("history", history)
         except ValueError as error:
             raise TaskError(str(error)) from None
+        if overflow not in ("wait", "drop_newest", "drop_oldest", "fail"):
+            raise TaskError(f"overflow must be wait, drop_newest, drop_oldest or fail, not {overflow!r}")
         self._overwrite = bool(overwrite)
         self._workers = workers
+        self._overflow = overflow
+        self._feed = _feed
+        self._keep_seconds = None if keep_seconds is None else positive("keep_seconds", keep_seconds)
+        self._histories: dict[int, History] = {}
         self._properties = dict(properties or {})
         self._log_options = log or LogOptions()
         self._wishes: dict[str, Any] = {
@@ -214,6 +237,7 @@ class Recorder:
         self._tasks = TaskSet(tasks)
         try:
             self._acquisitions = self._prepare(self._tasks)
+            self._stages = plan(stages, [_info(acquisition) for acquisition in self._acquisitions])
         except BaseException:
             self._tasks.close()
             raise
@@ -282,8 +306,12 @@ class Recorder:
                 acquisition.source.verify()
         native = _native.Recording(
             self._path,
-            [acquisition.stream() for acquisition in acquisitions],
+            [
+                {**acquisition.stream(), **stages, "overflow": self._overflow}
+                for acquisition, stages in zip(acquisitions, self._stages, strict=True)
+            ],
             workers=self._workers,
+            feed=self._feed,
             overwrite=self._overwrite,
             properties=self._description(),
             log=self._log,
@@ -298,6 +326,9 @@ class Recorder:
             self._tasks.close()
             raise
         self._native = native
+        if self._keep_seconds is not None:
+            for number in range(len(acquisitions)):
+                self._kept(number, self._keep_seconds)
         if len(acquisitions) > 1:
             self._watch = Watch(self)
         self._monitor = Monitor(self, self._called_by_viewers(), history=self._history)
@@ -461,6 +492,15 @@ class Recorder:
             Bytes free where the log is, above what is to be kept free, and for how many seconds that
             lasts at the wanted rate; ``None`` without a log.
 
+        ``stages``
+            Of every stage of every stream (its number in ``stream``): ``name``, ``blocks``, seconds
+            ``busy`` and the ``longest`` for one block.
+        ``derived``
+            Of every stream that a stage puts out: ``name``, ``samples``, ``written_samples``, ``lost``.
+        ``workers``
+            Of every worker: ``blocks``, ``busy``, ``longest`` and its ``cpu_seconds`` (``None`` where
+            the system does not tell).
+
         Raises:
             RuntimeError: The recorder is not running.
         """
@@ -489,6 +529,9 @@ class Recorder:
             "disk_free": free,
             "disk_seconds": None if free is None else free / self._bytes_per_second,
             "streams": streams,
+            "stages": counts["stages"],
+            "derived": counts["derived"],
+            "workers": counts["workers"],
         }
 
     def _disk_free(self) -> int | None:
@@ -499,6 +542,108 @@ class Recorder:
         except OSError:
             return None
         return max(0, free - (self._log["reserve_bytes"] or 0))
+
+    # -- looking at its samples ---------------------------------------------------------------
+
+    def latest(self, seconds: float, *, stream: str | None = None, scaled: bool = True) -> npt.NDArray[Any]:
+        """A copy of the last `seconds` of samples, channels x samples; fewer where there are no more.
+
+        The recorder keeps them from the first call on, or from its start with ``keep_seconds=``; a
+        longer time is kept from the call on that asks for it. Keeping costs one copy of the samples
+        and never holds up the recording. It ends at a gap: what is returned is without holes.
+
+        Args:
+            seconds: How much.
+            stream: Of which stream: a task's name, or that of a stage. Default: the first task.
+            scaled: float64 in the channels' units; else the samples as recorded.
+
+        Raises:
+            RuntimeError: The recorder is not running.
+            ValueError: There is no such stream, or its blocks are no arrays of numbers.
+        """
+        number = self._stream_number(stream)
+        return self._kept(number, positive("seconds", seconds)).latest(seconds, scaled)
+
+    def tap(
+        self,
+        kind: Literal["blocks", "envelope"] = "blocks",
+        *,
+        stream: str | None = None,
+        depth: int = 8,
+        rate: float = 1000.0,
+    ) -> Tap | EnvelopeTap:
+        """Blocks as they come, for a display: lossy, drop-counted, and never in the recording's way.
+
+        Args:
+            kind: ``"blocks"``: whole blocks (:class:`Block`); ``"envelope"``: the least and greatest
+                value of every 1/`rate` s (:class:`Span`).
+            stream: Of which stream: a task's name, or that of a stage. Default: the first task.
+            depth: The number of blocks that are kept for who comes late.
+            rate: Of the envelope, in Hz.
+
+        Raises:
+            RuntimeError: The recorder is not running.
+            ValueError: There is no such stream, or an argument makes no sense.
+        """
+        number = self._stream_number(stream)
+        native, shape = self._live(), self._shape(number)
+        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+            raise ValueError(f"depth must be a whole number of 1 or more, not {depth!r}")
+        if kind == "blocks":
+            return Tap(native, number, shape, self._start_ns(number), depth=depth)
+        if kind == "envelope":
+            every = max(1, round(1.0 / (positive("rate", rate) * shape.dt)))
+            return EnvelopeTap(native, number, shape, self._start_ns(number), depth=depth, every=every)
+        raise ValueError(f"kind must be 'blocks' or 'envelope', not {kind!r}")
+
+    def capture(self, name: str | None = None) -> None:
+        """Takes a record now, by the :class:`daqring.stages.Trigger` of that name, or by all there are.
+
+        Raises:
+            RuntimeError: The recorder is not running.
+            ValueError: It has no such stage.
+        """
+        if not self._live().capture(name):
+            raise ValueError(
+                "the recorder has no trigger stage" + ("" if name is None else f" named {name!r}")
+            )
+
+    def _live(self) -> _native.Recording:
+        self._check_process()
+        if self._native is None or self._report is not None:
+            raise RuntimeError("the recorder is not running")
+        return self._native
+
+    def _groups(self) -> list[dict[str, Any]]:
+        groups = [acquisition.stream()["group"] for acquisition in self._acquisitions]
+        return groups + self._live().derived()
+
+    def _stream_number(self, name: str | None) -> int:
+        names = [group["name"] for group in self._groups()]
+        if name is None:
+            return 0
+        if name not in names:
+            raise ValueError(f"there is no stream {name!r}, only {', '.join(map(repr, names))}")
+        return names.index(name)
+
+    def _shape(self, number: int) -> StreamShape:
+        group = self._groups()[number]
+        shape = StreamShape.of_group(group)
+        if shape is None:
+            raise ValueError(f"the blocks of {group['name']!r} are no arrays of numbers")
+        return shape
+
+    def _start_ns(self, number: int) -> int:
+        return self._live().start_time(number)
+
+    def _kept(self, number: int, seconds: float) -> History:
+        history = self._histories.get(number)
+        if history is None or history.seconds < seconds:
+            longer = History(self._live(), number, self._shape(number), seconds)
+            if history is not None:
+                history.close()
+            history = self._histories[number] = longer
+        return history
 
     # -- adding to it -------------------------------------------------------------------------
 
@@ -755,6 +900,16 @@ def _unix_ns(moment: float | np.datetime64 | datetime.datetime) -> int:
     if isinstance(moment, np.datetime64):
         return int(moment.astype("datetime64[ns]").astype(np.int64))
     return round(float(moment) * 1e9)
+
+
+def _info(acquisition: Acquisition) -> StreamInfo:
+    source = acquisition.source
+    return StreamInfo(
+        name=source.name,
+        channels=tuple(channel.name for channel in source.channels),
+        rate=source.rate,
+        dtype=source.dtype,
+    )
 
 
 def _called(number: int, task: nidaqmx.Task) -> str:

@@ -106,12 +106,14 @@ class StreamReport:
     timing: str = "sample clock"
     #: What ended it, where that was an error.
     error: str | None = None
+    #: Samples per channel that were acquired and deliberately not recorded (a trigger's gate): no loss.
+    gated: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every sample that was asked for is in the log."""
+        """Whether every sample that was asked for is in the log, or was gated."""
         return not self.samples_lost and (
-            self.requested is None or self.samples_per_channel == self.requested
+            self.requested is None or self.samples_per_channel + self.gated == self.requested
         )
 
     @property
@@ -218,11 +220,13 @@ class Report:
     error: str | None = None
     #: One report for each task, in the order in which they were given.
     streams: tuple[StreamReport, ...] = ()
+    #: Samples per channel that were acquired and deliberately not recorded (a trigger's gate): no loss.
+    gated: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every sample that was asked for is in the log."""
-        whole = self.requested is None or self.samples_per_channel == self.requested
+        """Whether every sample that was asked for is in the log, or was gated."""
+        whole = self.requested is None or self.samples_per_channel + self.gated == self.requested
         return not self.samples_lost and whole and all(stream.complete for stream in self.streams)
 
     @property
@@ -247,6 +251,7 @@ class Report:
                 f"{self.samples:,} in all, in {self.blocks:,} blocks",
             ),
             ("lost", lost),
+            *((("gated", f"{self.gated:,} samples, deliberately not recorded"),) if self.gated else ()),
             *((f"gap {number}", text) for number, text in enumerate(self.gap_lines(), 1)),
             *((f"stream {number}", str(stream)) for number, stream in enumerate(self._several(), 1)),
             (
@@ -315,6 +320,7 @@ def combine(
         requested=sum(requested) if len(requested) == len(streams) else None,
         samples_per_channel=sum(stream.samples_per_channel for stream in streams),
         samples=sum(stream.samples for stream in streams),
+        gated=sum(stream.gated for stream in streams),
         blocks=sum(stream.blocks for stream in streams),
         lost=sum(stream.lost for stream in streams),
         lost_unknown=lost_unknown or any(stream.lost_unknown for stream in streams),

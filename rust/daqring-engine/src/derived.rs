@@ -66,6 +66,8 @@ pub struct DerivedBlock<'a> {
 #[derive(Debug, Default)]
 struct Gathered {
     runs: Vec<Vec<u8>>,
+    /// Bytes of a sample, of each run.
+    sizes: Vec<usize>,
     whole: Vec<u8>,
     header: BlockHeader,
 }
@@ -91,7 +93,7 @@ impl DerivedLane {
         index: usize,
         source: usize,
         logged: bool,
-        channels: usize,
+        sizes: Vec<usize>,
     ) -> Self {
         Self {
             stream,
@@ -102,7 +104,8 @@ impl DerivedLane {
             next_seq: 0,
             tap_seq: 0,
             gathered: Gathered {
-                runs: vec![Vec::new(); channels],
+                runs: vec![Vec::new(); sizes.len()],
+                sizes,
                 ..Gathered::default()
             },
         }
@@ -123,6 +126,12 @@ impl<'a> Outlet<'a> {
         shared: &'a Shared,
     ) -> Self {
         Self { lane, sink, shared }
+    }
+
+    /// Time of sample 0 of the source, in nanoseconds since 1970 (UTC).
+    pub fn start_time(&self) -> i64 {
+        let lane = self.lane.as_deref();
+        lane.map_or(0, |lane| self.shared.start_time(lane.source))
     }
 
     /// Puts out a block. Empty ones are ignored.
@@ -182,9 +191,11 @@ impl<'a> Outlet<'a> {
                 ..header
             };
         }
-        let run = block.data.len() / gathered.runs.len().max(1);
-        for (gathered, run) in gathered.runs.iter_mut().zip(block.data.chunks_exact(run)) {
-            gathered.extend_from_slice(run);
+        let (samples, mut rest) = (block.samples as usize, block.data);
+        for (run, size) in gathered.runs.iter_mut().zip(&gathered.sizes) {
+            let (mine, others) = rest.split_at(samples * size);
+            run.extend_from_slice(mine);
+            rest = others;
         }
         gathered.header.samples += block.samples;
         gathered.header.bytes += block.data.len();

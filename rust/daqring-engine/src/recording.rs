@@ -219,8 +219,9 @@ impl Recording {
                         dt: group.dt.unwrap_or(0.0),
                         tally: DerivedTally::default(),
                     });
-                    let channels = group.channels.len();
-                    DerivedLane::new(sources + index, index, source, *logged, channels)
+                    let sizes = group.channels.iter();
+                    let sizes = sizes.map(|channel| channel.data_type.size().unwrap_or(0));
+                    DerivedLane::new(sources + index, index, source, *logged, sizes.collect())
                 }));
             }
             let stages: Vec<_> = stream

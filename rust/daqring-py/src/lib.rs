@@ -8,6 +8,8 @@ mod reader;
 mod recording;
 mod sim;
 mod slot;
+mod stages;
+mod stream;
 
 /// The native half of daqring; use the `daqring` package instead of importing this module.
 #[pymodule(gil_used = false)]
@@ -20,6 +22,9 @@ mod _native {
         module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
         module.add_class::<recording::Recording>()?;
         module.add_class::<slot::Slot>()?;
+        module.add_class::<stream::Block>()?;
+        module.add_class::<stream::Tap>()?;
+        stages::register(module)?;
         log::register(module)?;
         reader::register(module)?;
         sim::register(module)?;

@@ -210,7 +210,7 @@ const DTYPES: [(&str, DataType); 13] = [
     ("complex128", DataType::Complex128),
 ];
 
-fn data_type(dtype: &str) -> Option<DataType> {
+pub(crate) fn data_type(dtype: &str) -> Option<DataType> {
     DTYPES
         .iter()
         .find(|(name, _)| *name == dtype)

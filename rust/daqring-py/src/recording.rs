@@ -4,20 +4,22 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use daqring_engine::stages::Checksum;
+use daqring_engine::stages::Manual;
 use daqring_engine::{
-    EngineError, LogSink, Note, Notes, NullSink, RecordingOptions, RecordingStats, Sink,
-    StageOptions, StreamOptions, StreamStats, WorkStats,
+    EngineError, Feed, Layout, LogSink, Note, Notes, NullSink, RecordingOptions, RecordingStats,
+    Sink, StreamOptions, StreamStats, WorkStats,
 };
-use daqring_log::{ClockPair, Gap, GapCause, LogOptions, LogWriter};
-use daqring_ring::WaitStrategy;
+use daqring_log::{ClockPair, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Scale};
 use daqring_ring::slots::{SlotOptions, SlotProducer};
+use daqring_ring::{Policy, WaitStrategy};
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::log::{GroupArgument, LogArgument, PropertiesArgument, log_error};
 use crate::slot::{Reserved, Slot};
+use crate::stages::{StageArgument, build};
+use crate::stream::{Block, patiently};
 
 /// One stream as Python describes it.
 #[derive(FromPyObject)]
@@ -26,6 +28,13 @@ struct StreamArgument {
     group: GroupArgument,
     slot_bytes: usize,
     slots: usize,
+    #[pyo3(default)]
+    stages: Vec<StageArgument>,
+    /// Whether the blocks themselves go to the log.
+    #[pyo3(default = true)]
+    record: bool,
+    #[pyo3(default)]
+    overflow: Option<String>,
 }
 
 /// Rings, workers, writer and log of a recording. Private: `daqring.Recorder` is the way in.
@@ -48,6 +57,9 @@ struct StreamArgument {
 ///       their inverses (Hz);
 ///     - `"records"` (optional, bool): the blocks are samples of triggers, committed with `record=`.
 /// - `"slot_bytes"`, `"slots"`: size and number of the ring's slots.
+/// - `"stages"` (optional): a list of dicts, see `daqring.stages`; `"record"` (optional, default true):
+///   whether the blocks themselves are logged; `"overflow"` (optional): `"wait"`, `"drop_newest"`,
+///   `"drop_oldest"` or `"fail"`.
 ///
 /// The samples of a block are one run per channel, one behind the other, little-endian.
 #[pyclass(frozen, module = "daqring._native")]
@@ -57,6 +69,12 @@ pub(crate) struct Recording {
     producers: Vec<Mutex<Option<SlotProducer>>>,
     outstanding: Mutex<Vec<Reserved>>,
     notes: Notes,
+    feed: Option<Arc<Feed>>,
+    /// Groups that stages put out.
+    derived: Vec<GroupSpec>,
+    manuals: Vec<(String, Arc<Manual>)>,
+    /// What stages use; dropped after `running`, whose threads have ended then.
+    _keep: Vec<Py<PyAny>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -64,6 +82,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Recording {
+    /// Does something with the running recording; `None` once it is finished. Call it detached.
+    pub(crate) fn with_running<T>(
+        &self,
+        look: impl FnOnce(&daqring_engine::Recording) -> T,
+    ) -> Option<T> {
+        self.running().as_ref().map(look)
+    }
+
     fn running(&self) -> MutexGuard<'_, Option<daqring_engine::Recording>> {
         lock(&self.running)
     }
@@ -117,7 +143,7 @@ impl Recording {
     /// Creates the log (`path=None`: no log) and starts the threads.
     #[new]
     #[pyo3(signature = (
-        path, streams, *, workers=1, overwrite=false, crc=true, properties=None, log=None
+        path, streams, *, workers=1, overwrite=false, crc=true, feed=false, properties=None, log=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -127,6 +153,7 @@ impl Recording {
         workers: usize,
         overwrite: bool,
         crc: bool,
+        feed: bool,
         properties: Option<PropertiesArgument>,
         log: Option<LogArgument>,
     ) -> PyResult<Self> {
@@ -134,29 +161,50 @@ impl Recording {
             let mut groups = Vec::new();
             let mut options = Vec::new();
             let mut conversions = Vec::new();
-            let mut stages = Vec::new();
-            if crc {
-                stages.push(StageOptions {
-                    stage: Arc::new(Checksum),
-                    logged: false,
-                });
-            }
+            let mut derived = Vec::new();
+            let mut manuals = Vec::new();
+            let mut keep = Vec::new();
             for stream in streams {
+                let policy = match stream.overflow.as_deref() {
+                    None | Some("wait") => Policy::Wait,
+                    Some("drop_newest") => Policy::DropNewest,
+                    Some("drop_oldest") => Policy::DropOldest,
+                    Some("fail") => Policy::Fail,
+                    Some(other) => {
+                        return Err(PyValueError::new_err(format!(
+                            "overflow must be wait, drop_newest, drop_oldest or fail, not {other:?}"
+                        )));
+                    }
+                };
+                let (group, runs) = stream.group.into_spec()?;
+                let checksum = crc && stream.record && path.is_some();
+                let stages = build(stream.stages, checksum, || match &runs {
+                    None => Layout::new(group.clone()),
+                    Some(_) => Err(EngineError::Options(format!(
+                        "stages cannot work on stream '{}': its blocks have times or lines",
+                        group.name
+                    ))),
+                })
+                .map_err(engine_error)?;
                 options.push(StreamOptions {
-                    name: stream.group.name.clone(),
+                    name: group.name.clone(),
                     // Blocks come every few milliseconds or more rarely: spinning for them would burn a
                     // core that the disk, the driver and the program can use.
                     slots: SlotOptions {
                         wait: WaitStrategy::Park,
+                        policy,
                         ..SlotOptions::new(stream.slot_bytes, stream.slots)
                     },
-                    stages: stages.clone(),
-                    recorded: true,
+                    stages: stages.options,
+                    recorded: stream.record,
                 });
-                let (group, runs) = stream.group.into_spec()?;
+                derived.extend(stages.groups);
+                manuals.extend(stages.manuals);
+                keep.extend(stages.keep);
                 groups.push(group);
                 conversions.push(runs);
             }
+            groups.extend(derived.iter().cloned());
             let mut notes = Notes::default();
             let sink: Box<dyn Sink> = match path {
                 None => Box::new(NullSink),
@@ -182,12 +230,16 @@ impl Recording {
                     streams: options,
                     workers,
                     wait: WaitStrategy::Park,
-                    feed: false,
+                    feed,
                 },
                 sink,
             )
             .map_err(engine_error)?;
             Ok(Self {
+                feed: running.feed(),
+                derived,
+                manuals,
+                _keep: keep,
                 running: Mutex::new(Some(running)),
                 producers: producers
                     .into_iter()
@@ -196,6 +248,62 @@ impl Recording {
                 outstanding: Mutex::new(Vec::new()),
                 notes,
             })
+        })
+    }
+
+    /// The groups that stages put out, in the order of their stream numbers, which follow those of
+    /// the other streams.
+    fn derived<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.derived
+            .iter()
+            .map(|group| group_dict(py, group))
+            .collect()
+    }
+
+    /// Asks the trigger stages with this name (`None`: all) for a record now; how many there are.
+    #[pyo3(signature = (name=None))]
+    fn capture(&self, name: Option<&str>) -> usize {
+        let asked = self
+            .manuals
+            .iter()
+            .filter(|(stage, _)| name.is_none_or(|name| name == stage));
+        asked.inspect(|(_, manual)| manual.capture()).count()
+    }
+
+    /// Waits up to `timeout` seconds for the next block, after it was stored. `None`: none came.
+    /// Raises `EOFError` when none will.
+    fn next_block(&self, py: Python<'_>, timeout: f64) -> PyResult<Option<Block>> {
+        let feed = self
+            .feed
+            .as_ref()
+            .ok_or_else(|| PyRuntimeError::new_err("the recording was started without a feed"))?;
+        Ok(patiently(py, timeout, |step| feed.next(step))?.map(Block::from))
+    }
+
+    /// No more blocks are wanted; those that wait are let go.
+    fn close_feed(&self, py: Python<'_>) {
+        if let Some(feed) = &self.feed {
+            py.detach(|| feed.close());
+        }
+    }
+
+    /// No block follows: producers that nobody reads into are given back, and what is committed is
+    /// drained.
+    fn end_input(&self, py: Python<'_>) {
+        py.detach(|| {
+            for producer in &self.producers {
+                drop(lock(producer).take());
+            }
+        });
+    }
+
+    /// Declares samples per channel as lost in front of the next block of a stream.
+    fn add_lost(&self, py: Python<'_>, stream: usize, samples: u64) -> PyResult<()> {
+        py.detach(|| {
+            if let Some(producer) = self.producer(stream)?.as_mut() {
+                producer.add_lost(samples);
+            }
+            Ok(())
         })
     }
 
@@ -272,6 +380,12 @@ impl Recording {
         })
     }
 
+    /// Time of sample 0 of a stream (those that stages put out: of their source), ns since 1970 (UTC).
+    fn start_time(&self, py: Python<'_>, stream: usize) -> i64 {
+        let time = py.detach(|| self.with_running(|running| running.start_time(stream)));
+        time.unwrap_or(0)
+    }
+
     /// The first failure as a sentence, or `None`.
     fn failure(&self, py: Python<'_>) -> Option<String> {
         py.detach(|| {
@@ -303,6 +417,10 @@ impl Recording {
     ) -> PyResult<Bound<'py, PyDict>> {
         let ended = py.detach(|| {
             let running = self.running().take()?;
+            if let Some(feed) = &self.feed {
+                // Who has not taken a block by now does not want it; the log has it.
+                feed.close();
+            }
             for producer in &self.producers {
                 drop(lock(producer).take());
             }
@@ -350,6 +468,30 @@ impl Recording {
         )?;
         Ok(dict)
     }
+}
+
+fn group_dict<'py>(py: Python<'py>, group: &GroupSpec) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("name", &group.name)?;
+    dict.set_item("dt", group.dt)?;
+    let mut channels = Vec::new();
+    for channel in &group.channels {
+        let entry = PyDict::new(py);
+        entry.set_item("name", &channel.name)?;
+        entry.set_item("dtype", channel.data_type.name())?;
+        entry.set_item("unit", &channel.unit)?;
+        entry.set_item(
+            "scale",
+            match &channel.scale {
+                Scale::Polynomial(coefficients) => Some(coefficients.clone()),
+                Scale::Linear { slope, intercept } => Some(vec![*intercept, *slope]),
+                _ => None,
+            },
+        )?;
+        channels.push(entry);
+    }
+    dict.set_item("channels", channels)?;
+    Ok(dict)
 }
 
 /// Now, in nanoseconds since 1970.

@@ -1,0 +1,519 @@
+"""Work on the samples while they are recorded, in compiled code on the workers' threads.
+
+A recorder takes a list of stages::
+
+    daqring.Recorder(task, "run.tdms", stages=[Statistics(every=0.1), Decimate(100, name="slow")])
+
+What a stage puts out is a stream of its own, named after the stage: a group of the log (unless
+``log=False``) that taps can look at. No stage changes what is recorded of the task itself. Times in
+`every`, `pre` and `post` are seconds and become whole samples by the rate that the driver coerced.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from daqring import _native
+from daqring.errors import TaskError
+
+__all__ = [
+    "BLOCK",
+    "Decimate",
+    "DigitalLines",
+    "Envelope",
+    "Native",
+    "Scale",
+    "Stage",
+    "Statistics",
+    "StreamInfo",
+    "Trigger",
+    "block_function",
+]
+
+Float = Literal["float32", "float64"]
+
+#: What a function of :class:`Native` is told about a block, as a numpy dtype: the C structure of
+#: the page on processing of one's own.
+BLOCK = np.dtype(
+    [
+        ("size", np.uint32),
+        ("version", np.uint32),
+        ("channels", np.uint64),
+        ("samples", np.uint64),
+        ("stride", np.uint64),
+        ("first_sample", np.uint64),
+        ("rate", np.float64),
+        ("host_time_ns", np.int64),
+        ("lost_before", np.uint64),
+        ("seq", np.uint64),
+        ("data_type", np.uint32),
+        ("outputs", np.uint32),
+    ],
+    align=True,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamInfo:
+    """What a stage needs to know of the stream that it works on."""
+
+    name: str
+    channels: tuple[str, ...]
+    #: Samples per second and channel.
+    rate: float
+    dtype: np.dtype[Any]
+
+
+class Stage(Protocol):
+    """A stage, as a recorder uses it."""
+
+    @property
+    def name(self) -> str:
+        """Name of its group and its stream."""
+
+    @property
+    def records_source(self) -> bool:
+        """Whether the task's own samples are logged beside what it puts out."""
+
+    def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        """The stage as the native module makes it."""
+
+
+def _number(what: str, value: float, *, least: float = 0.0, above: bool = True) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TaskError(f"{what} must be a number, not {value!r}") from None
+    if not math.isfinite(number) or number < least or (above and number == least):
+        raise TaskError(
+            f"{what} must be finite and {'above' if above else 'at least'} {least:g}, not {value!r}"
+        )
+    return number
+
+
+def _name(name: str) -> None:
+    if not isinstance(name, str) or not name or name == "daqring":
+        raise TaskError(f"a stage's name must be text and neither empty nor 'daqring', not {name!r}")
+
+
+def _float(dtype: object) -> str:
+    name = np.dtype(dtype).name  # type: ignore[call-overload]
+    if name not in ("float32", "float64"):
+        raise TaskError(f"dtype must be float32 or float64, not {dtype!r}")
+    return str(name)
+
+
+def _samples(seconds: float, rate: float) -> int:
+    return max(1, round(seconds * rate))
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Least, greatest, mean and root mean square of each channel, every so many seconds.
+
+    A stream of four float64 channels per channel, in its unit: ``<channel> min``, ``max``, ``mean``,
+    ``rms``. Each value stands for the samples from its time on, for `every` seconds. Only whole
+    spans are given out: one that a gap or the end has cut is missing.
+
+    Raises:
+        TaskError: An argument makes no sense.
+    """
+
+    every: float = 0.1
+    name: str = "statistics"
+    log: bool = True
+
+    def __post_init__(self) -> None:
+        _number("every", self.every)
+        _name(self.name)
+
+    @property
+    def records_source(self) -> bool:
+        return True
+
+    def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        every = _samples(self.every, stream.rate)
+        return {"kind": "statistics", "name": self.name, "log": self.log, "every": every}
+
+
+@dataclasses.dataclass(frozen=True)
+class Envelope:
+    """Least and greatest sample of each channel, every so many seconds: what a screen can show.
+
+    A stream of two channels per channel, of its data type and scale: ``<channel> min``, ``max``.
+
+    Raises:
+        TaskError: An argument makes no sense.
+    """
+
+    every: float = 0.01
+    name: str = "envelope"
+    log: bool = True
+
+    def __post_init__(self) -> None:
+        _number("every", self.every)
+        _name(self.name)
+
+    @property
+    def records_source(self) -> bool:
+        return True
+
+    def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        every = _samples(self.every, stream.rate)
+        return {"kind": "envelope", "name": self.name, "log": self.log, "every": every}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """Every sample in the channel's unit, as float64 or float32.
+
+    With ``only=True`` the task's own samples are not logged.
+
+    Raises:
+        TaskError: An argument makes no sense.
+    """
+
+    dtype: Float = "float64"
+    name: str = "scaled"
+    log: bool = True
+    only: bool = False
+
+    def __post_init__(self) -> None:
+        _float(self.dtype)
+        _name(self.name)
+
+    @property
+    def records_source(self) -> bool:
+        return not self.only
+
+    def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        return {"kind": "scale", "name": self.name, "log": self.log, "dtype": _float(self.dtype)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Decimate:
+    """Every `factor`-th sample behind an anti-alias filter, in the channel's unit.
+
+    The filter is a linear-phase FIR of Kaiser's design. With f half the new rate, it is flat from 0
+    to 0.8 f within 10**(-attenuation / 20) (0.001 dB for 80 dB), and from f on everything is
+    attenuated by `attenuation` dB or more, so that nothing but that folds back. It has about
+    ``0.63 * attenuation * factor`` taps and no delay: sample i is the filtered signal at the task's
+    sample ``i * factor``. Samples whose neighbourhood was not wholly recorded (half a filter at both
+    ends and around gaps) are not given out.
+
+    With ``only=True`` the task's own samples are not logged.
+
+    Raises:
+        TaskError: An argument makes no sense.
+    """
+
+    factor: int
+    name: str = "decimated"
+    dtype: Float = "float64"
+    attenuation: float = 80.0
+    log: bool = True
+    only: bool = False
+
+    def __post_init__(self) -> None:
+        if (
+            isinstance(self.factor, bool)
+            or not isinstance(self.factor, int)
+            or not 2 <= self.factor <= 10_000
+        ):
+            raise TaskError(f"factor must be a whole number from 2 to 10,000, not {self.factor!r}")
+        if not 20 <= _number("attenuation", self.attenuation) <= 160:
+            raise TaskError(f"attenuation must be 20 to 160 dB, not {self.attenuation!r}")
+        _float(self.dtype)
+        _name(self.name)
+
+    @property
+    def records_source(self) -> bool:
+        return not self.only
+
+    def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        return {
+            "kind": "decimate",
+            "name": self.name,
+            "log": self.log,
+            "factor": self.factor,
+            "attenuation": float(self.attenuation),
+            "dtype": _float(self.dtype),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Trigger:
+    """Records what is around an event, instead of everything.
+
+    Each trigger makes a record: `pre` seconds before it and `post` seconds from it on, in a group
+    of records. The rest is gated: acquired and deliberately not recorded, which is no loss;
+    ``gate=False`` records the task's samples as well.
+
+    `condition`, in the unit of `channel`: ``"rising"`` (from below ``level - hysteresis`` to `level`
+    or above), ``"falling"``, ``"either"``, ``"above"`` and ``"below"`` (at the level or beyond it).
+    Without a channel, records are only taken when asked for: :meth:`Recorder.capture`, which works
+    with a channel, too. With ``pre=10, post=0`` that is "the last ten seconds".
+
+    A trigger within a record begins no other; records do not overlap (samples that the record before
+    has are not repeated); a gap and the end of the run cut a record.
+
+    Raises:
+        TaskError: An argument makes no sense.
+    """
+
+    channel: str | int | None = None
+    level: float = 0.0
+    condition: Literal["rising", "falling", "either", "above", "below"] = "rising"
+    hysteresis: float = 0.0
+    pre: float = 0.0
+    post: float = 0.0
+    gate: bool = True
+    name: str = "records"
+    log: bool = True
+
+    def __post_init__(self) -> None:
+        if self.condition not in ("rising", "falling", "either", "above", "below"):
+            raise TaskError(
+                f"condition must be rising, falling, either, above or below, not {self.condition!r}"
+            )
+        try:
+            finite = math.isfinite(float(self.level))
+        except (TypeError, ValueError):
+            finite = False
+        if not finite:
+            raise TaskError(f"level must be a finite number, not {self.level!r}")
+        for what in ("hysteresis", "pre", "post"):
+            _number(what, getattr(self, what), above=False)
+        _name(self.name)
+
+    @property
+    def records_source(self) -> bool:
+        return not self.gate
+
+    def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        return {
+            "kind": "trigger",
+            "name": self.name,
+            "log": self.log,
+            "channel": None if self.channel is None else _channel(self.channel, stream),
+            "level": float(self.level),
+            "condition": self.condition,
+            "hysteresis": float(self.hysteresis),
+            "pre": round(self.pre * stream.rate),
+            "post": _samples(self.post, stream.rate),
+        }
+
+
+def _channel(channel: str | int, stream: StreamInfo) -> int:
+    if isinstance(channel, str):
+        if channel not in stream.channels:
+            raise TaskError(f"{stream.name!r} has no channel {channel!r}, only {', '.join(stream.channels)}")
+        return stream.channels.index(channel)
+    if isinstance(channel, bool) or not isinstance(channel, int) or not 0 <= channel < len(stream.channels):
+        raise TaskError(f"channel must be a name or a number below {len(stream.channels)}, not {channel!r}")
+    return channel
+
+
+@dataclasses.dataclass(frozen=True)
+class DigitalLines:
+    """The lines of digital ports that were read as integers, a boolean channel for each.
+
+    `lines` names them: the channel, its bit (0 is the least significant) and a name. ``None``: all
+    bits of all channels, as ``<channel>/line<bit>``.
+
+    Raises:
+        TaskError: An argument makes no sense.
+    """
+
+    lines: Sequence[tuple[str | int, int, str]] | None = None
+    name: str = "lines"
+    log: bool = True
+
+    def __post_init__(self) -> None:
+        _name(self.name)
+
+    @property
+    def records_source(self) -> bool:
+        return True
+
+    def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        if stream.dtype.kind not in "iu":
+            raise TaskError(f"samples of type {stream.dtype} have no lines; record the port as integers")
+        bits = 8 * stream.dtype.itemsize
+        lines = self.lines
+        if lines is None:
+            lines = [
+                (channel, bit, f"{name}/line{bit}")
+                for channel, name in enumerate(stream.channels)
+                for bit in range(bits)
+            ]
+        chosen = [(_channel(channel, stream), bit, name) for channel, bit, name in lines]
+        if any(not 0 <= bit < bits for _, bit, _ in chosen) or not chosen:
+            raise TaskError(f"lines must name at least one bit, and bits from 0 to {bits - 1}")
+        return {"kind": "lines", "name": self.name, "log": self.log, "lines": chosen}
+
+
+#: The C signature of a block function, for ctypes: status = f(block, data, output, user_data).
+block_function: Callable[..., Any] = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Native:
+    """Calls a compiled function of your own for every block, on a worker, without the interpreter.
+
+    `function` is one of: a ``numba.cfunc``, a ctypes function pointer, a cffi function pointer, a
+    capsule named ``"daqring.stage"``, or an address. Its C signature is on the page "Processing of
+    one's own"::
+
+        int32_t function(const daqring_block *block, const void *data, double *output, void *user_data);
+
+    It returns 0, or anything else to stop the recording with an error. What it writes to `output`,
+    one value for each name in `outputs`, becomes a row in a group of its own with the time of the
+    block's first sample. `outputs` may give units: ``{"peak": "V"}``.
+
+    Workers call it for several blocks at once, unless ``ordered=True``: then for one block of a
+    stream at a time, in order, so that it may keep state at `user_data` (an address). It must only
+    read the samples; ``check=True`` notices if it does not, at the price of two checksums per block.
+
+    Raises:
+        TaskError: The function is none of these, or has another signature as far as that can be told.
+    """
+
+    function: Any
+    outputs: Sequence[str] | Mapping[str, str] = ()
+    name: str = "native"
+    user_data: int = 0
+    ordered: bool = False
+    check: bool = False
+    log: bool = True
+
+    def __post_init__(self) -> None:
+        _name(self.name)
+        _address(self.function)
+        if isinstance(self.outputs, str):
+            raise TaskError(f"outputs must be a list of names, or names with units, not {self.outputs!r}")
+        if isinstance(self.user_data, bool) or not isinstance(self.user_data, int) or self.user_data < 0:
+            raise TaskError(f"user_data must be an address, not {self.user_data!r}")
+
+    @property
+    def records_source(self) -> bool:
+        return True
+
+    def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        outputs = self.outputs
+        named = list(outputs.items()) if isinstance(outputs, Mapping) else [(name, "") for name in outputs]
+        return {
+            "kind": "native",
+            "name": self.name,
+            "log": self.log,
+            "address": _address(self.function),
+            "user_data": self.user_data,
+            "outputs": named,
+            "ordered": self.ordered,
+            "check": self.check,
+            "keep": self.function,
+        }
+
+
+#: The class that every function pointer of ctypes is one of.
+_FUNCTION_POINTER: Any = block_function.__mro__[1]  # type: ignore[attr-defined]
+
+
+def _address(function: Any) -> int:
+    """The address of a compiled function, with its signature checked where it has one to check."""
+    if isinstance(function, bool):
+        raise TaskError(f"{function!r} is no compiled function")
+    if isinstance(function, int):
+        if function <= 0:
+            raise TaskError(f"{function!r} is not the address of a function")
+        return function
+    if isinstance(function, _FUNCTION_POINTER):
+        arguments = getattr(function, "argtypes", None)
+        if arguments is not None and len(arguments) != 4:
+            raise TaskError(f"the function takes {len(arguments)} arguments; a block function takes 4")
+        result: Any = function.restype or ctypes.c_char
+        if arguments is not None and ctypes.sizeof(result) != 4:
+            raise TaskError("the function must return a 32-bit integer")
+        return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+    if type(function).__name__ == "PyCapsule":
+        try:
+            return int(_native.stage_capsule_address(function))
+        except ValueError as error:
+            raise TaskError(str(error)) from None
+    if type(function).__module__.startswith("numba") and hasattr(function, "address"):
+        return _numba_address(function)
+    if type(function).__module__.startswith("_cffi_backend"):
+        return _cffi_address(function)
+    if callable(function):
+        raise TaskError(
+            f"{function!r} is Python code, which needs the interpreter; compile it (numba.cfunc), or process "
+            "blocks in daqring.stream(...)"
+        )
+    raise TaskError(f"{function!r} is no compiled function")
+
+
+def _numba_address(function: Any) -> int:
+    signature = getattr(function, "_sig", None)
+    if signature is not None:
+        if len(signature.args) != 4:
+            raise TaskError(f"the function takes {len(signature.args)} arguments; a block function takes 4")
+        if str(signature.return_type) != "int32":
+            raise TaskError(f"the function must return int32, not {signature.return_type}")
+    return int(function.address)
+
+
+def _cffi_address(function: Any) -> int:
+    import _cffi_backend  # type: ignore[import-untyped]
+
+    kind = _cffi_backend.typeof(function)
+    if kind.kind != "function":
+        raise TaskError(f"{kind.cname!r} is not a function pointer")
+    if len(kind.args) != 4:
+        raise TaskError(f"the function takes {len(kind.args)} arguments; a block function takes 4")
+    if _cffi_backend.sizeof(kind.result) != 4:
+        raise TaskError("the function must return a 32-bit integer")
+    return int(_cffi_backend.cast(_cffi_backend.new_primitive_type("uintptr_t"), function))
+
+
+#: For one task, or the same for each of several; or by the names of the tasks.
+Stages = Sequence[Stage] | Mapping[str, Sequence[Stage]]
+
+
+def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
+    """What each stream's description for the native module says of its stages.
+
+    Raises:
+        TaskError: They do not fit the streams, or two groups would have one name.
+    """
+    if isinstance(stages, Mapping):
+        unknown = set(stages) - {stream.name for stream in streams}
+        if unknown:
+            raise TaskError(
+                f"stages were given for {', '.join(map(repr, sorted(unknown)))}, but the tasks are "
+                f"{', '.join(repr(stream.name) for stream in streams)}"
+            )
+    taken = {stream.name for stream in streams}
+    planned = []
+    for stream in streams:
+        mine = stages.get(stream.name, ()) if isinstance(stages, Mapping) else stages
+        natives = []
+        for stage in mine:
+            if not hasattr(stage, "to_native"):
+                raise TaskError(f"{stage!r} is no stage; those are in daqring.stages")
+            native = stage.to_native(stream)
+            if len(streams) > 1 and not isinstance(stages, Mapping):
+                native["name"] = f"{stream.name} {native['name']}"
+            if native["name"] in taken:
+                raise TaskError(f"two groups would be named {native['name']!r}; give the stage another name")
+            taken.add(native["name"])
+            natives.append(native)
+        planned.append({"stages": natives, "record": all(stage.records_source for stage in mine)})
+    return planned
