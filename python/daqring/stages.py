@@ -201,7 +201,7 @@ class Decimate:
     """Every `factor`-th sample behind an anti-alias filter, in the channel's unit.
 
     The filter is a linear-phase FIR of Kaiser's design. With f half the new rate, it is flat from 0
-    to 0.8 f within 10**(-attenuation / 20) (0.001 dB for 80 dB), and from f on everything is
+    to 0.8 f within 1.15 * 10**(-attenuation / 20) (0.001 dB for 80 dB), and from f on everything is
     attenuated by `attenuation` dB or more, so that nothing but that folds back. It has about
     ``0.63 * attenuation * factor`` taps and no delay: sample i is the filtered signal at the task's
     sample ``i * factor``. Samples whose neighbourhood was not wholly recorded (half a filter at both
@@ -227,8 +227,8 @@ class Decimate:
             or not 2 <= self.factor <= 10_000
         ):
             raise TaskError(f"factor must be a whole number from 2 to 10,000, not {self.factor!r}")
-        if not 20 <= _number("attenuation", self.attenuation) <= 160:
-            raise TaskError(f"attenuation must be 20 to 160 dB, not {self.attenuation!r}")
+        if not 40 <= _number("attenuation", self.attenuation) <= 140:
+            raise TaskError(f"attenuation must be 40 to 140 dB, not {self.attenuation!r}")
         _float(self.dtype)
         _name(self.name)
 
