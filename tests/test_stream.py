@@ -194,10 +194,11 @@ def test_stages_run_in_a_stream(make_task, tmp_path):
 
 def test_taps_show_the_newest_and_hold_nobody(make_task):
     with daqring.Recorder(
-        make_task(rate=1_000_000, product="PXIe-6396"), None, samples=2_000_000, block_ms=1
+        make_task(rate=1_000_000, clock="stepped", product="PXIe-6396"), None, samples=2_000_000, block_ms=1
     ) as recorder:
         tap = recorder.tap(depth=4)
         envelope = recorder.tap("envelope", rate=10_000)
+        daqring.sim.step(2.1)
         # Nobody reads them; the recording goes on at its pace.
         assert recorder.wait(60)
     assert recorder.report.complete
@@ -216,7 +217,7 @@ def test_taps_show_the_newest_and_hold_nobody(make_task):
 
 
 def test_the_latest_samples(make_task):
-    with daqring.Recorder(make_task(), None, samples=100_000, block_ms=10, history=0.5) as recorder:
+    with daqring.Recorder(make_task(), None, samples=100_000, block_ms=10, keep_seconds=0.5) as recorder:
         assert recorder.wait(60)
         deadline = time.monotonic() + 20
         while recorder.stats()["samples"] < 100_000 and time.monotonic() < deadline:
@@ -238,8 +239,9 @@ def test_the_latest_samples(make_task):
 
 def test_taps_of_what_stages_put_out(make_task):
     stages = [Statistics(0.1), Scale("float32", log=False)]
-    with daqring.Recorder(make_task(), None, samples=100_000, stages=stages) as recorder:
+    with daqring.Recorder(make_task(clock="stepped"), None, samples=100_000, stages=stages) as recorder:
         with recorder.tap(stream="statistics", depth=1000) as tap, recorder.tap(stream="scaled") as scaled:
+            daqring.sim.step(1.1)
             assert recorder.wait(60)
             block = tap.next(20)
             assert block.channels[:2] == ("Dev1/ai0 min", "Dev1/ai0 max")
@@ -278,7 +280,7 @@ def test_captures_on_demand(make_task, tmp_path):
     [
         ({"overflow": "explode"}, "overflow must be"),
         ({"stages": [Trigger("Dev1/ai9")]}, "has no channel 'Dev1/ai9'"),
-        ({"history": -1}, "history must be"),
+        ({"keep_seconds": -1}, "keep_seconds must be"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_the_start(make_task, options, words):
