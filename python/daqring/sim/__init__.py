@@ -24,6 +24,7 @@ from daqring.sim._control import (
     save_devices,
     signal,
     step,
+    transfer,
     trigger,
     unplug,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "save_devices",
     "signal",
     "step",
+    "transfer",
     "trigger",
     "uninstall",
     "unplug",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daqring import _native
-from daqring.sim import _devices
+from daqring.sim import _devices, _tasks
 from daqring.sim._waves import Edges, Encoder, Pulses
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "save_devices",
     "signal",
     "step",
+    "transfer",
     "trigger",
     "unplug",
 ]
@@ -91,7 +92,8 @@ def configure(devices: Devices) -> None:
             is named as NI does: Dev1, cDAQ1, cDAQ1Mod1. A module sits in the chassis and slot that
             its name begins with (``cDAQ1Mod3``), else in the next free slot of the last chassis. A
             path that ends with ``.toml`` or ``.ini`` is read: TOML with a table ``[devices.Dev1]``
-            and ``product = "PXIe-6396"`` for each device, or NI's format for simulated devices.
+            and ``product = "PXIe-6396"`` for each device (and more, see the page on the simulator),
+            or NI's format for simulated devices.
             Mappings with the keys of such a table, and ``name``, are taken, too.
 
     Raises:
@@ -101,22 +103,54 @@ def configure(devices: Devices) -> None:
 
     Tasks that exist are aborted.
     """
-    specs, source = _specs(devices)
+    specs, source, others = _specs(devices)
     try:
         _native.sim_configure(specs)
     except ValueError as error:
         if source is None:
             raise
         raise ValueError(f"{source}: {error}") from None
+    if source is not None:
+        _apply(source, others)
 
 
-def _specs(devices: Devices) -> tuple[list[dict[str, Any]], str | None]:
-    """Descriptions of devices, and the file that they come from."""
+def _apply(path: str, tables: Mapping[str, Any]) -> None:
+    """The tables of a file that describe more than devices."""
+    unknown = [name for name in tables if name not in ("signals", "faults", "transfer", "tasks")]
+    if unknown:
+        raise ValueError(
+            f"{path}: the key {unknown[0]!r} is not known; "
+            "there are: devices, signals, faults, transfer, tasks."
+        )
+    try:
+        where = "transfer"
+        if "transfer" in tables:
+            transfer(tables["transfer"])
+        for name, kind in dict(tables.get("signals", {})).items():
+            where = f"signals.{name}"
+            more = dict(kind) if isinstance(kind, Mapping) else {"kind": kind}
+            if isinstance(more.get("kind"), str) and more["kind"].lower().endswith(".tdms"):
+                # Beside the file that names it.
+                more["kind"] = os.path.join(os.path.dirname(path), more["kind"])
+            signal(name, **more)
+        for number, one in enumerate(list(tables.get("faults", []))):
+            where = f"faults[{number}]"
+            fault(**one)
+        where = "tasks"
+        _tasks.keep(path, dict(tables.get("tasks", {})))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}, {where}: {error}") from None
+
+
+def _specs(devices: Devices) -> tuple[list[dict[str, Any]], str | None, dict[str, Any]]:
+    """Descriptions of devices, the file that they come from, and its other tables."""
     if isinstance(devices, os.PathLike):
-        return _devices.load(devices)[0], os.fspath(devices)
+        specs, others = _devices.load(devices)
+        return specs, os.fspath(devices), others
     if isinstance(devices, str):
         if devices.lower().endswith((".toml", ".ini")):
-            return _devices.load(devices)[0], devices
+            specs, others = _devices.load(devices)
+            return specs, devices, others
         devices = [devices]
     if isinstance(devices, Mapping):
         devices = [(str(name), str(product)) for name, product in devices.items()]
@@ -136,7 +170,7 @@ def _specs(devices: Devices) -> tuple[list[dict[str, Any]], str | None]:
             if not str(name).strip():
                 raise ValueError(f"A device of type {product!r} has no name.")
             specs.append(_devices.spec(str(name), str(product)))
-    return specs, None
+    return specs, None, {}
 
 
 def save_devices(path: str | os.PathLike[str]) -> None:
@@ -190,7 +224,14 @@ def step(seconds: float) -> float:
     return _native.sim_step(float(seconds))
 
 
-def signal(channel: str | None, kind: str | float | npt.ArrayLike | Pulses | Edges | Encoder) -> None:
+def signal(
+    channel: str | None,
+    kind: str | os.PathLike[str] | float | npt.ArrayLike | Pulses | Edges | Encoder,
+    *,
+    volts: float = 1.0,
+    seed: int = 0,
+    source: str | None = None,
+) -> None:
     """Chooses what a channel measures. It holds for tasks that start from now on.
 
     Args:
@@ -199,25 +240,69 @@ def signal(channel: str | None, kind: str | float | npt.ArrayLike | Pulses | Edg
             signal of its own.
         kind: ``"sine"``: over the channel's minimum and maximum, five degrees further per channel,
             with noise of 3 % of full scale; one period is 1440 samples. ``"pattern"``: see
-            :func:`pattern`. A number: that many volts all the time. An array of integers: these
-            codes of the converter, again and again. For counters, digital lines and terminals:
-            :func:`pulses`, :func:`edges` and (for counters) :func:`encoder`. What is at the terminal
-            that a counter looks at comes before what was chosen for the counter.
+            :func:`pattern`. ``"noise"``: evenly spread from ``-volts`` to ``volts``, the same for
+            the same ``seed``. A number: that many volts all the time. An array of integers: these
+            codes of the converter, again and again. An array of floats: these values in the
+            channel's units, as the nearest codes, again and again. The path of a TDMS file: the
+            scaled values of its channel ``source``, again and again. For counters, digital lines and
+            terminals: :func:`pulses`, :func:`edges` and (for counters) :func:`encoder`. What is at the
+            terminal that a counter looks at comes before what was chosen for the counter.
+        volts: the largest deviation of noise from zero.
+        seed: which noise, from 0 on.
+        source: the channel of the TDMS file; None for the one that it has, or for the one named
+            like ``channel``.
 
     Raises:
-        ValueError: where the channel, device or kind does not exist, or pulses cannot be.
+        ValueError: where the channel, device or kind does not exist, values are not finite, codes
+            do not fit into 32 bits, the file has no such channel, or pulses cannot be.
+        OSError: where the file cannot be read.
+
+    A signal to play back is held in memory: 6 bytes for each of its samples and channel. Serving it
+    costs no more than copying it.
     """
     if isinstance(kind, Pulses | Edges | Encoder):
         _native.sim_set_digital(channel, kind._described())
-    elif isinstance(kind, str):
-        _native.sim_set_signal(channel, kind)
-    elif np.ndim(kind) == 0:
+        return
+    if isinstance(kind, os.PathLike) or (isinstance(kind, str) and kind.lower().endswith(".tdms")):
+        kind = _recorded(os.fspath(kind), source, channel)
+    if isinstance(kind, str):
+        _native.sim_set_signal(channel, kind, float(volts), None, int(seed))
+        return
+    if np.ndim(kind) == 0:
         _native.sim_set_signal(channel, "constant", float(kind))  # type: ignore[arg-type]
+        return
+    values = np.asarray(kind)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError("A signal to play back has to be a list of one or more numbers.")
+    if np.issubdtype(values.dtype, np.integer):
+        if values.min() < -(2**31) or values.max() >= 2**31:
+            raise ValueError("Codes to play back have to fit into 32 bits.")
+        _native.sim_set_signal(channel, "playback", 0.0, values.astype(np.int32).tobytes())
+    elif np.issubdtype(values.dtype, np.floating):
+        _native.sim_set_signal(channel, "values", 0.0, values.astype(np.float64).tobytes())
     else:
-        codes = np.asarray(kind)
-        if codes.ndim != 1 or codes.size == 0 or not np.issubdtype(codes.dtype, np.integer):
-            raise ValueError("A signal to play back has to be a list of one or more integer codes.")
-        _native.sim_set_signal(channel, "playback", 0.0, codes.astype(np.int64).tolist())
+        raise ValueError("A signal to play back has to be a list of integer codes or of floats.")
+
+
+def _recorded(path: str, source: str | None, channel: str | None) -> npt.NDArray[np.float64]:
+    import daqring
+
+    try:
+        log = daqring.open(path)
+        names = list(log)
+        name = source
+        if name is None:
+            name = names[0] if len(names) == 1 else channel or ""
+        try:
+            found = log[name]
+        except KeyError:
+            what = "which channel" if source is None else f"channel {source!r}"
+            raise ValueError(
+                f"{path}: {what}? It has {', '.join(map(repr, names))}: name one as source."
+            ) from None
+        return np.asarray(found[:], dtype=np.float64)
+    except daqring.DaqringError as error:
+        raise ValueError(str(error)) from None
 
 
 def pattern(channel: int, first: int, count: int) -> npt.NDArray[np.int16]:
@@ -254,7 +339,10 @@ def fault(device: str, kind: str, *, after: int = 0, seconds: float = 0.0) -> No
             clock pauses for ``seconds`` (``math.inf``: for ever). ``"reader_stall"``: the next read
             waits ``seconds`` before it begins, so that a small buffer overflows. ``"short_read"``: a
             read ends with -200284 and half of its samples. ``"late_start"``: the sample clock begins
-            ``seconds`` after the start.
+            ``seconds`` after the start. ``"bus_stall"``: the bus takes no samples for ``seconds``;
+            they wait in the device's own memory and come late, and where it overflows the run ends
+            with -200361. ``"slow_driver"``: the run ends with -200714. ``"jitter"``: every read from
+            then on is held up for up to ``seconds`` before it begins.
         after: from which sample per channel on; for a run under way, not before what it has acquired.
         seconds: how long, in simulated time.
 
@@ -262,6 +350,21 @@ def fault(device: str, kind: str, *, after: int = 0, seconds: float = 0.0) -> No
         ValueError: where the device or the kind does not exist, or the duration is negative.
     """
     _native.sim_fault(device, kind, int(after), float(seconds))
+
+
+def transfer(samples: int = 1) -> None:
+    """Chooses how many samples per channel come into the driver's buffer at a time, as a bus brings
+    them; 1 for each as it is acquired. It holds for tasks that start from now on.
+
+    The samples that a finite acquisition ends with come as soon as they are there; those that are on
+    the way at a stop are lost.
+
+    Raises:
+        ValueError: where it is less than 1.
+    """
+    if samples < 1:
+        raise ValueError("A transfer has to have one sample or more.")
+    _native.sim_set_transfer(int(samples))
 
 
 def unplug(device: str) -> None:

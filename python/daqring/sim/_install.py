@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from daqring import _native
-from daqring.sim import _control
+from daqring.sim import _control, _environment, _tasks
 
 __all__ = ["install", "installed", "is_installed", "library_path", "uninstall"]
 
@@ -41,8 +41,8 @@ def install(
     devices: _control.Devices | None = None,
     *,
     product: str | None = None,
-    clock: str = "real",
-    speed: float = 1.0,
+    clock: str | None = None,
+    speed: float | None = None,
     signal: str | float | None = None,
     replace: bool = False,
 ) -> None:
@@ -50,18 +50,24 @@ def install(
 
     Args:
         devices: names and product types as for :func:`configure`; None keeps what is configured:
-            at first Dev1 = PCIe-6363, Dev2 = PXIe-6396, Dev3 = USB-6003.
+            at first Dev1 = PCIe-6363, Dev2 = PXIe-6396, Dev3 = USB-6003, or those of the
+            environment's ``DAQRING_SIM_DEVICES``.
         product: makes Dev1, the only device, one of this type.
-        clock: ``"real"``, ``"stepped"`` or ``"unthrottled"``; see :func:`clock`.
-        speed: simulated seconds per second of a real clock.
-        signal: what every channel measures; see :func:`signal`. None keeps what is set.
+        clock: ``"real"``, ``"stepped"`` or ``"unthrottled"``; see :func:`clock`. None for the
+            environment's ``DAQRING_SIM_CLOCK``, else ``"real"``.
+        speed: simulated seconds per second of a real clock; None for the environment's
+            ``DAQRING_SIM_SPEED``, else 1.
+        signal: what every channel measures; see :func:`signal`. None for the environment's
+            ``DAQRING_SIM_SIGNAL``, else what is set.
         replace: allow this although nidaqmx has loaded a real driver in this process already.
 
     Raises:
         ValueError: for devices, products, clocks or signals that do not exist.
         RuntimeError: where nidaqmx has loaded another library and ``replace`` is not set.
 
-    Calling it again changes the settings.
+    Calling it again changes the settings. The environment's ``DAQRING_SIM_FAULTS`` lists faults like
+    ``Dev1 slow_bus after=100000; Dev2 jitter seconds=0.01``; ``DAQRING_SIM_TRANSFER`` is a number of
+    samples, see :func:`transfer`.
     """
     global _before, _ours
     if devices is not None and product is not None:
@@ -78,9 +84,14 @@ def install(
             _control.configure({"Dev1": product})
         elif devices is not None:
             _control.configure(devices)
-        _control.clock(clock, speed)
+        elif not is_installed():
+            _environment.configure()
+        _control.clock(clock or _environment.clock(), _environment.speed() if speed is None else speed)
+        signal = _environment.signal() if signal is None else signal
         if signal is not None:
             _control.signal(None, signal)
+        if not is_installed():
+            _environment.faults()
         if not is_installed():
             before = (lib_importer._windll, lib_importer._cdll, lib_importer._encoding)
             ours = DaqFunctionImporter(ctypes.CDLL(library_path()))
@@ -88,6 +99,7 @@ def install(
             lib_importer._cdll = ours
             lib_importer._encoding = "utf-8"
             _before, _ours = before, ours
+    _tasks.save()
 
 
 def uninstall() -> None:
@@ -113,8 +125,8 @@ def installed(
     devices: _control.Devices | None = None,
     *,
     product: str | None = None,
-    clock: str = "real",
-    speed: float = 1.0,
+    clock: str | None = None,
+    speed: float | None = None,
     signal: str | float | None = None,
     replace: bool = False,
 ) -> Iterator[None]:

@@ -127,22 +127,39 @@ fn sim_step(py: Python<'_>, seconds: f64) -> PyResult<f64> {
 
 /// Chooses a signal for a channel, a device or (name None) all others.
 #[pyfunction]
-#[pyo3(signature = (name, kind, value=0.0, codes=None))]
+#[pyo3(signature = (name, kind, value=0.0, data=None, seed=0))]
 fn sim_set_signal(
     name: Option<&str>,
     kind: &str,
     value: f64,
-    codes: Option<Vec<i32>>,
+    data: Option<&[u8]>,
+    seed: u32,
 ) -> PyResult<()> {
+    let data = data.unwrap_or_default();
     let signal = match kind {
         "sine" => Signal::Sine,
         "pattern" => Signal::Pattern,
         "constant" => Signal::Constant(value),
-        "playback" => Signal::Playback(Arc::new(codes.unwrap_or_default())),
+        // int32 and float64 in the machine's order.
+        "playback" => Signal::Playback(Arc::new(
+            data.as_chunks()
+                .0
+                .iter()
+                .map(|code| i32::from_ne_bytes(*code))
+                .collect(),
+        )),
+        "values" => Signal::Values(Arc::new(
+            data.as_chunks()
+                .0
+                .iter()
+                .map(|value| f64::from_ne_bytes(*value))
+                .collect(),
+        )),
+        "noise" => Signal::Noise { volts: value, seed },
         other => {
             return Err(PyValueError::new_err(format!(
-                "There is no signal {other:?}: choose \"sine\", \"pattern\", a number of volts, or \
-                 an array of codes."
+                "There is no signal {other:?}: choose \"sine\", \"pattern\", \"noise\", a number of \
+                 volts, an array, or a TDMS file."
             )));
         }
     };
@@ -222,10 +239,14 @@ fn sim_fault(py: Python<'_>, device: &str, kind: &str, after: u64, seconds: f64)
         "reader_stall" => FaultKind::ReaderStall,
         "short_read" => FaultKind::ShortRead,
         "late_start" => FaultKind::LateStart,
+        "bus_stall" => FaultKind::BusStall,
+        "slow_driver" => FaultKind::SlowDriver,
+        "jitter" => FaultKind::Jitter,
         other => {
             return Err(PyValueError::new_err(format!(
                 "There is no fault {other:?}: choose \"slow_bus\", \"unplugged\", \"reset\", \
-                 \"clock_lost\", \"reader_stall\", \"short_read\" or \"late_start\"."
+                 \"clock_lost\", \"reader_stall\", \"short_read\", \"late_start\", \"bus_stall\", \
+                 \"slow_driver\" or \"jitter\"."
             )));
         }
     };
@@ -247,6 +268,12 @@ fn sim_fault(py: Python<'_>, device: &str, kind: &str, after: u64, seconds: f64)
 fn sim_plug(py: Python<'_>, device: &str, plugged: bool) -> PyResult<()> {
     py.detach(|| control::plug(device, plugged))
         .map_err(refused)
+}
+
+/// How many samples per channel a transfer brings.
+#[pyfunction]
+fn sim_set_transfer(samples: u64) -> PyResult<()> {
+    control::set_transfer(samples).map_err(refused)
 }
 
 /// Holds triggers back or lets them come by themselves.
@@ -298,6 +325,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sim_ledgers, module)?)?;
     module.add_function(wrap_pyfunction!(sim_fault, module)?)?;
     module.add_function(wrap_pyfunction!(sim_plug, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_set_transfer, module)?)?;
     module.add_function(wrap_pyfunction!(sim_hold_triggers, module)?)?;
     module.add_function(wrap_pyfunction!(sim_trigger, module)?)?;
     module.add_function(wrap_pyfunction!(sim_pattern, module)?)?;

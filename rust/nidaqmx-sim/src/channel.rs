@@ -482,7 +482,16 @@ impl Channel {
                 shift: bits.saturating_sub(16),
             },
             Signal::Constant(volts) => Generator::Constant(invert(&polynomial, *volts, bits)),
-            Signal::Playback(codes) => Generator::Playback(Arc::clone(codes)),
+            Signal::Playback(codes) => Generator::playback(codes, bits),
+            Signal::Values(values) => {
+                let way = conversion(self)?;
+                let code = |value: &f64| invert(&polynomial, way.inverse(*value), bits);
+                Generator::playback(&values.iter().map(code).collect::<Vec<_>>(), bits)
+            }
+            Signal::Noise { volts, seed } => {
+                let middle = f64::from(invert(&polynomial, 0.0, bits));
+                Generator::noise(index, *seed, middle, volts / polynomial[1], bits)
+            }
             // A digital signal is nothing that an analog input could measure.
             Signal::Pulses(_) | Signal::Toggles(_) | Signal::Encoder(_) => {
                 Generator::Constant(invert(&polynomial, 0.0, bits))

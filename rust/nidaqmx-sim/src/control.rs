@@ -79,6 +79,7 @@ pub fn reset() {
     driver.forget_scales();
     driver.forget_faults();
     driver.forget_archive();
+    driver.set_transfer(1);
     driver.network.forget();
     driver.saved.forget();
 }
@@ -190,6 +191,12 @@ fn check_signal(signal: &Signal) -> Result<(), ConfigError> {
             Ok(())
         }
         Signal::Toggles(toggles) => check_toggles(toggles),
+        Signal::Noise { volts, .. } if !(volts.is_finite() && *volts >= 0.0) => Err(ConfigError(
+            format!("Noise has to be of zero volts or more, not {volts}."),
+        )),
+        Signal::Values(values) if values.iter().any(|value| !value.is_finite()) => Err(
+            ConfigError("A signal's values have to be finite.".to_owned()),
+        ),
         Signal::Encoder(signals) => signals.iter().try_for_each(check_signal),
         _ => Ok(()),
     }
@@ -283,6 +290,21 @@ fn known_device(device: &str) -> Result<String, ConfigError> {
         .device(device)
         .map(|device| device.name.clone())
         .map_err(|_| ConfigError(format!("{device:?} is not a device of the simulator.")))
+}
+
+/// How many samples per channel of a task come into the buffer at a time, as a bus transfers them;
+/// 1 for each as it is acquired. It holds for tasks that start from now on.
+///
+/// # Errors
+/// Where it is 0.
+pub fn set_transfer(samples: u64) -> Result<(), ConfigError> {
+    if samples == 0 {
+        return Err(ConfigError(
+            "A transfer has to have one sample or more.".to_owned(),
+        ));
+    }
+    driver().set_transfer(samples);
+    Ok(())
 }
 
 /// Holds triggers back, or lets them come by themselves again, for tasks that start from now on.

@@ -1,7 +1,7 @@
 //! The driver's own state: devices, tasks, who holds which engine, the clock and the signals.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use crate::attribute::{self, Object, Value};
@@ -62,6 +62,7 @@ pub(crate) struct Driver {
     faults: Mutex<Vec<(String, Fault)>>,
     unplugged: Mutex<Vec<String>>,
     hold_triggers: AtomicBool,
+    transfer: AtomicU64,
     archive: Mutex<Vec<Ledger>>,
     counters: Mutex<Counters>,
     last_channel: Mutex<String>,
@@ -107,6 +108,7 @@ pub(crate) fn driver() -> &'static Driver {
         faults: Mutex::default(),
         unplugged: Mutex::default(),
         hold_triggers: AtomicBool::new(false),
+        transfer: AtomicU64::new(1),
         archive: Mutex::default(),
         counters: Mutex::default(),
         last_channel: Mutex::default(),
@@ -412,6 +414,15 @@ impl Driver {
     pub(crate) fn hold_triggers(&self, hold: bool) {
         // Relaxed: a flag of its own, set before the tasks that it concerns start.
         self.hold_triggers.store(hold, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_transfer(&self, samples: u64) {
+        // Relaxed: a number of its own, set before the tasks that it concerns start.
+        self.transfer.store(samples, Ordering::Relaxed);
+    }
+
+    pub(crate) fn transfer(&self) -> u64 {
+        self.transfer.load(Ordering::Relaxed)
     }
 
     pub(crate) fn triggers_held(&self) -> bool {

@@ -20,6 +20,13 @@ pub enum FaultKind {
     ShortRead,
     /// The sample clock begins so many seconds after the start.
     LateStart,
+    /// The bus takes no samples for so many seconds: they wait in the device's own memory, and come
+    /// late; where there are more than it holds, the run ends with -200361.
+    BusStall,
+    /// The driver cannot transfer the samples fast enough: the run ends with -200714.
+    SlowDriver,
+    /// Every read is held up for a time of up to so many seconds before it begins.
+    Jitter,
 }
 
 /// A fault of a device: it happens once, in the run that is under way or in the next one.
@@ -38,6 +45,7 @@ impl Fault {
     pub(crate) fn ending(&self) -> Option<i32> {
         match self.kind {
             FaultKind::SlowBus => Some(code::INPUT_FIFO_OVERFLOW),
+            FaultKind::SlowDriver => Some(code::DRIVER_TOO_SLOW),
             FaultKind::Unplugged => Some(code::DEV_CANNOT_BE_ACCESSED),
             FaultKind::Reset => Some(code::RUNTIME_ABORTED_ROUTING),
             _ => None,

@@ -119,6 +119,8 @@ pub(crate) struct Plan {
     pub(crate) stops_at_overruns: bool,
     /// Samples per channel of a finite acquisition.
     pub(crate) total: Option<u64>,
+    /// Samples per channel that the devices' own memory holds.
+    pub(crate) fifo: u64,
     /// Samples per channel that the input buffer holds.
     pub(crate) buffer: u64,
     pub(crate) sources: Vec<Source>,

@@ -149,6 +149,8 @@ pub(crate) struct Run {
     pub(crate) claimed: Option<u64>,
     /// How far an unthrottled run has been moved.
     granted: u64,
+    /// Samples per channel that a transfer brings.
+    transfer: u64,
     /// What will go wrong in this run.
     pub(crate) faults: Vec<Fault>,
     pub(crate) trigger: Trigger,
@@ -176,6 +178,7 @@ impl Run {
             position: 0,
             claimed: None,
             granted: 0,
+            transfer: crate::driver::driver().transfer(),
             faults: Vec::new(),
             trigger: Trigger::default(),
             ended: None,
@@ -309,7 +312,19 @@ impl Run {
             // Within a record: look again soon.
             return soon;
         }
-        let Some(time) = self.plan.pace.time(began, samples) else {
+        let whole = samples
+            .div_ceil(self.transfer)
+            .saturating_mul(self.transfer);
+        let mut wanted = self
+            .last()
+            .map_or(whole, |last| whole.min(last.max(samples)));
+        for (after, stalled) in self.stalls() {
+            if wanted > after {
+                // What overflows is seen when the device's memory is full.
+                wanted = wanted.max(after + stalled.min(self.plan.fifo + 1));
+            }
+        }
+        let Some(time) = self.plan.pace.time(began, wanted) else {
             // Another task may make it come.
             return soon;
         };
@@ -327,6 +342,11 @@ impl Run {
         let mut time = self.last().map_or(u64::MAX, |last| self.time_of(last));
         for fault in self.faults.iter().filter(|fault| fault.ending().is_some()) {
             time = time.min(self.time_of(fault.after));
+        }
+        for (after, stalled) in self.stalls() {
+            if stalled > self.plan.fifo {
+                time = time.min(self.time_of(after + 1));
+            }
         }
         if self.overwrite == Overwrite::Forbidden {
             let full = self.position.max(self.claimed.unwrap_or(0)) + self.plan.buffer;
@@ -375,6 +395,16 @@ impl Run {
             });
             return after;
         }
+        let acquired = match self.transferred(acquired, total) {
+            Ok(transferred) => transferred,
+            Err(after) => {
+                self.ended = Some(Ended {
+                    acquired: after,
+                    error: Some(Error::new(crate::error::code::INPUT_FIFO_OVERFLOW)),
+                });
+                return after;
+            }
+        };
         if self.overwrite == Overwrite::Forbidden && self.plan.total.is_none() {
             let full = self
                 .position
@@ -391,6 +421,35 @@ impl Run {
             }
         }
         acquired
+    }
+
+    /// The times in which the bus takes nothing: the sample before which each begins, and how many
+    /// samples are acquired meanwhile.
+    fn stalls(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let rate = self.plan.pace.rate();
+        let stalls = self.faults.iter();
+        stalls
+            .filter(|fault| fault.kind == FaultKind::BusStall)
+            .filter_map(move |fault| Some((fault.after, rate?.samples_in(fault.nanoseconds()))))
+    }
+
+    /// How many of the acquired samples are in the computer; or, where the device's memory has
+    /// overflowed, how many ever will be.
+    fn transferred(&self, acquired: u64, total: Option<u64>) -> Result<u64, u64> {
+        let mut there = if total.is_some_and(|total| acquired >= total) || self.on_demand() {
+            acquired
+        } else {
+            acquired - acquired % self.transfer
+        };
+        for (after, stalled) in self.stalls() {
+            if acquired > after.saturating_add(self.plan.fifo) && stalled > self.plan.fifo {
+                return Err(after);
+            }
+            if acquired > after && acquired - after < stalled {
+                there = there.min(after);
+            }
+        }
+        Ok(there)
     }
 
     /// The sample after the last one of a finite acquisition, as far as it is known.

@@ -18,6 +18,15 @@ pub enum Signal {
     Constant(f64),
     /// These codes, again and again.
     Playback(Arc<Vec<i32>>),
+    /// These values in the channel's units, again and again, as the nearest codes.
+    Values(Arc<Vec<f64>>),
+    /// Noise, evenly spread up to so many volts on both sides of zero; the same for the same seed.
+    Noise {
+        /// The largest deviation from zero, in volts.
+        volts: f64,
+        /// Chooses one of the noises that there are.
+        seed: u32,
+    },
     /// A train of pulses, for counters, digital lines and terminals.
     Pulses(Pulses),
     /// Changes at given times, for counters, digital lines and terminals.
@@ -102,7 +111,11 @@ pub(crate) enum Generator {
         phase: u64,
     },
     Constant(i32),
-    Playback(Arc<Vec<i32>>),
+    /// Codes that are there already, in both widths.
+    Playback {
+        wide: Arc<[i32]>,
+        narrow: Arc<[i16]>,
+    },
 }
 
 impl Generator {
@@ -135,6 +148,43 @@ impl Generator {
         }
     }
 
+    /// These codes again and again, for a converter of so many bits.
+    pub(crate) fn playback(codes: &[i32], bits: u32) -> Self {
+        if codes.is_empty() {
+            return Self::Constant(0);
+        }
+        // Short ones are repeated, so that every read copies long runs.
+        let times = BLOCK.div_ceil(codes.len());
+        let wide: Arc<[i32]> = codes.repeat(times).into();
+        let narrow = if bits <= 16 {
+            wide.iter().map(|&code| code as i16).collect()
+        } else {
+            Arc::from([])
+        };
+        Self::Playback { wide, narrow }
+    }
+
+    /// Noise up to so many codes on both sides of a code.
+    pub(crate) fn noise(channel: u32, seed: u32, middle: f64, codes: f64, bits: u32) -> Self {
+        // Where a channel enters the table of noise follows from its number.
+        let mixed = channel.wrapping_add(seed.wrapping_mul(0x9E37_79B1) & 0x7FFF_FF00);
+        match Self::sine(0, middle, middle, codes, bits) {
+            Self::Sine {
+                period,
+                narrow,
+                noise,
+                ..
+            } => Self::Sine {
+                channel: mixed,
+                period,
+                narrow,
+                noise,
+                phase: 0,
+            },
+            other => other,
+        }
+    }
+
     /// The codes from sample `first` on, for converters of up to 16 bits.
     pub(crate) fn fill_i16(&self, first: u64, out: &mut [i16]) {
         match self {
@@ -156,11 +206,12 @@ impl Generator {
                 });
             }
             Self::Constant(code) => out.fill(*code as i16),
-            Self::Playback(codes) => {
+            Self::Playback { narrow, wide } if narrow.is_empty() => {
                 for (index, code) in out.iter_mut().enumerate() {
-                    *code = playback(codes, first + index as u64) as i16;
+                    *code = wide[((first + index as u64) % wide.len() as u64) as usize] as i16;
                 }
             }
+            Self::Playback { narrow, .. } => copy_round(narrow, first, out),
         }
     }
 
@@ -190,20 +241,20 @@ impl Generator {
                 });
             }
             Self::Constant(code) => out.fill(*code),
-            Self::Playback(codes) => {
-                for (index, code) in out.iter_mut().enumerate() {
-                    *code = playback(codes, first + index as u64);
-                }
-            }
+            Self::Playback { wide, .. } => copy_round(wide, first, out),
         }
     }
 }
 
-fn playback(codes: &[i32], index: u64) -> i32 {
-    if codes.is_empty() {
-        0
-    } else {
-        codes[(index % codes.len() as u64) as usize]
+/// Copies from a list that begins again at its end.
+fn copy_round<T: Copy>(codes: &[T], first: u64, mut out: &mut [T]) {
+    let mut start = (first % codes.len() as u64) as usize;
+    while !out.is_empty() {
+        let count = out.len().min(codes.len() - start);
+        let (now, later) = out.split_at_mut(count);
+        now.copy_from_slice(&codes[start..start + count]);
+        out = later;
+        start = 0;
     }
 }
 
@@ -291,7 +342,9 @@ mod tests {
             // Halves of codes at 30 degrees, which a bit of rounding tips over.
             Generator::sine(0, -16385.0, 16385.0, 0.0, 16),
             Generator::Constant(5),
-            Generator::Playback(Arc::new(vec![1, 2, 3])),
+            Generator::playback(&[1, 2, 3], 16),
+            Generator::playback(&(0..5000).collect::<Vec<_>>(), 16),
+            Generator::noise(3, 7, 0.0, 1000.0, 16),
         ];
         for generator in &signals {
             let whole = codes(generator, 1000, 20_000);

@@ -272,6 +272,20 @@ impl Task {
             }
             held.wait(deadline.sleep(&clock, u64::MAX));
         }
+        // Jitter: each read comes late by another time, the same in every repetition.
+        let run = held.running(number)?;
+        let jitter = run
+            .faults
+            .iter()
+            .find(|one| one.kind == FaultKind::Jitter && run.position >= one.after)
+            .map(|one| one.seconds * f64::from(crate::signal::salt(0, run.reads)) / 65_536.0);
+        if let Some(seconds) = jitter {
+            let late = Deadline::new(&clock, seconds);
+            while !late.passed(&clock) {
+                held.wait(late.sleep(&clock, u64::MAX));
+                held.running(number)?;
+            }
+        }
         // A stalled reader: it comes too late for its samples.
         let position = held.running(number)?.position;
         let faults = &mut held.running(number)?.faults;

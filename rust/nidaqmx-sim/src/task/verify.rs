@@ -161,6 +161,26 @@ impl State {
         }
     }
 
+    /// Samples per channel that the memory of every device of the task holds.
+    fn fifo(&self) -> u64 {
+        let of = |device: &crate::device::Device| {
+            let count = self
+                .channels
+                .iter()
+                .filter(|channel| channel.device.name == device.name)
+                .count()
+                .max(1) as u64;
+            let all = device
+                .product
+                .ai
+                .as_ref()
+                .map_or(2047, |ai| u64::from(ai.fifo));
+            (all / count).max(1)
+        };
+        let devices = self.devices();
+        devices.iter().map(|one| of(one)).min().unwrap_or(1)
+    }
+
     /// Checks everything together and fixes what a run needs.
     pub(super) fn verify(&mut self) -> Result<Arc<Plan>> {
         if self.channels.is_empty() {
@@ -216,6 +236,7 @@ impl State {
             pace: rate.map_or(Pace::OnDemand, Pace::Clock),
             stops_at_overruns: self.timing.stops_at_overruns,
             total,
+            fifo: self.fifo(),
             buffer,
             sources,
             resources,
