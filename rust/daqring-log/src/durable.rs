@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::storage::{Medium, SyncTarget};
+use crate::storage::{DirectIo, Medium, Storage, SyncTarget};
 
 /// How far a log has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,9 +37,62 @@ struct Target {
     closing: bool,
 }
 
+/// A file to be made ahead of its time.
+pub(crate) struct Request {
+    pub(crate) medium: Arc<dyn Medium>,
+    pub(crate) path: PathBuf,
+    pub(crate) direct: DirectIo,
+}
+
+/// A file that was made ahead: empty, locked, under a name that no log has.
+pub(crate) struct Prepared {
+    medium: Arc<dyn Medium>,
+    pub(crate) path: PathBuf,
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) target: Arc<dyn SyncTarget>,
+}
+
+/// What completes a file that gets no more samples: its last segment, with the mark. It is written once everything
+/// before it is durable.
+pub(crate) struct Closing {
+    pub(crate) path: PathBuf,
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) target: Arc<dyn SyncTarget>,
+    pub(crate) offset: u64,
+    pub(crate) header: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Closing {
+    fn complete(mut self) -> io::Result<()> {
+        let end = self.offset + (self.header.len() + self.data.len()) as u64;
+        let written = self
+            .storage
+            .write(self.offset, &self.header, &self.data)
+            .and_then(|()| self.storage.truncate(end));
+        if written.is_err() {
+            // A reader sees whole segments only; the first error is the one to tell.
+            let _ = self.storage.truncate(self.offset);
+        }
+        written.and_then(|()| self.target.sync())
+    }
+}
+
+impl Prepared {
+    /// It is not needed any more.
+    pub(crate) fn remove(self) {
+        drop(self.storage);
+        // An empty file that stays is in nobody's way.
+        let _ = self.medium.remove(&self.path);
+    }
+}
+
 #[derive(Default)]
 struct State {
     targets: Vec<Target>,
+    closings: Vec<Closing>,
+    request: Option<Request>,
+    prepared: Option<Prepared>,
     written: Position,
     durable: Position,
     due: bool,
@@ -54,6 +107,8 @@ struct State {
 pub(crate) struct Durable {
     state: Mutex<State>,
     changed: Condvar,
+    /// One sync at a time: what a call has taken over is done when the next one returns.
+    syncing: Mutex<()>,
 }
 
 impl Durable {
@@ -99,8 +154,73 @@ impl Durable {
     }
 
     pub(crate) fn close(&self) {
-        self.state().closed = true;
+        let (prepared, closings) = {
+            let mut state = self.state();
+            state.closed = true;
+            state.request = None;
+            (state.prepared.take(), std::mem::take(&mut state.closings))
+        };
         self.changed.notify_all();
+        if let Some(prepared) = prepared {
+            prepared.remove();
+        }
+        for closing in closings {
+            // After a failure elsewhere: files before the present one are completed as far as that goes.
+            if closing.target.sync().is_ok() {
+                let _ = closing.complete();
+            }
+        }
+    }
+
+    /// Completes a file with the next sync.
+    pub(crate) fn add_closing(&self, closing: Closing) {
+        self.state().closings.push(closing);
+    }
+
+    /// Asks whoever does the syncs to make a file ahead.
+    pub(crate) fn ask_for(&self, request: Request) {
+        self.state().request = Some(request);
+        self.changed.notify_all();
+    }
+
+    /// The file that was made ahead, if it is ready.
+    pub(crate) fn take_prepared(&self) -> Option<Prepared> {
+        let mut state = self.state();
+        state.request = None;
+        state.prepared.take()
+    }
+
+    /// Makes the file that was asked for, if any.
+    fn prepare(&self) {
+        let request = {
+            let mut state = self.state();
+            // One is enough: it may have come too late for the seam that it was asked for.
+            match (state.request.take(), &state.prepared) {
+                (Some(request), None) => request,
+                _ => return,
+            }
+        };
+        let made = request
+            .medium
+            .create(&request.path, true, request.direct)
+            .and_then(|storage| Ok((storage.sync_target()?, storage)));
+        // Where it cannot be made now, the writer makes the file when it needs it, and tells what is wrong then.
+        let Ok((target, storage)) = made else {
+            return;
+        };
+        let prepared = Prepared {
+            medium: request.medium,
+            path: request.path,
+            storage,
+            target,
+        };
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            prepared.remove();
+        } else {
+            state.prepared = Some(prepared);
+        }
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -112,7 +232,8 @@ impl Durable {
     }
 
     pub(crate) fn sync(&self) -> io::Result<Position> {
-        let (targets, goal, removals) = {
+        let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (targets, goal, removals, closings) = {
             let mut state = self.state();
             if let Some(failure) = &state.failure {
                 return Err(io::Error::other(failure.clone()));
@@ -123,11 +244,24 @@ impl Durable {
                 .iter()
                 .map(|entry| (Arc::clone(&entry.target), entry.closing))
                 .collect();
-            (targets, state.written, std::mem::take(&mut state.removals))
+            (
+                targets,
+                state.written,
+                std::mem::take(&mut state.removals),
+                std::mem::take(&mut state.closings),
+            )
         };
         for (target, _) in &targets {
             if let Err(error) = target.sync() {
                 self.state().failure = Some(format!("syncing the log failed: {error}"));
+                return Err(error);
+            }
+        }
+        for closing in closings {
+            let path = closing.path.clone();
+            if let Err(error) = closing.complete() {
+                let what = format!("completing {} failed: {error}", path.display());
+                self.state().failure = Some(what);
                 return Err(error);
             }
         }
@@ -161,21 +295,26 @@ impl SyncHandle {
         let (state, _) = self
             .0
             .changed
-            .wait_timeout_while(state, timeout, |state| !state.due && !state.closed)
+            .wait_timeout_while(state, timeout, |state| {
+                !state.due && state.request.is_none() && !state.closed
+            })
             .unwrap_or_else(PoisonError::into_inner);
-        match (state.due, state.closed) {
+        match (state.due || state.request.is_some(), state.closed) {
             (_, true) => SyncNeed::Closed,
             (true, false) => SyncNeed::Due,
             (false, false) => SyncNeed::Idle,
         }
     }
 
-    /// Makes durable what was written before this call and says how far that is.
+    /// Makes durable what was written before this call and says how far that is. With rotation it also makes the next
+    /// file, under the name `FILE.next`, so that the writer finds it ready.
     ///
     /// # Errors
     /// The medium's own error. The writer then fails at its next call.
     pub fn sync(&self) -> io::Result<Position> {
-        self.0.sync()
+        let position = self.0.sync()?;
+        self.0.prepare();
+        Ok(position)
     }
 
     /// How far the log is durable.

@@ -6,15 +6,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::segment::ALIGN;
+use crate::space::{Known, Measured, known, remember};
 
 /// Whether the page cache is passed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DirectIo {
-    /// Where the file system has it.
+    /// Where writing a few MiB past the cache is not slower than through it, measured once per file system and process.
     #[default]
     Auto,
     /// Never.
@@ -39,6 +41,10 @@ pub trait Medium: Send + Sync {
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Gives a file another name in the same directory. A file that has it already is
+    /// [`io::ErrorKind::AlreadyExists`].
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Makes the names in the directory of `path` durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 
@@ -59,6 +65,11 @@ pub trait Storage: Send {
 
     /// Whether writes pass the page cache by.
     fn is_direct(&self) -> bool;
+
+    /// Why, in a few words; empty where nobody decided.
+    fn io_reason(&self) -> String {
+        String::new()
+    }
 }
 
 /// Brings what was written to the medium.
@@ -119,19 +130,20 @@ impl Disk {
     pub(crate) fn open_for_repair(path: &Path) -> io::Result<Box<dyn Storage>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        system::prepare(&mut options, DirectIo::Off);
+        system::prepare(&mut options, false);
         let file = options.open(path)?;
         system::lock(&file)?;
-        Ok(Box::new(DiskFile::new(file, false, false)))
+        Ok(Box::new(DiskFile::new(file, false, false, "")))
     }
 }
 
 impl DiskFile {
-    fn new(file: File, is_direct: bool, may_fall_back: bool) -> DiskFile {
+    fn new(file: File, is_direct: bool, may_fall_back: bool, reason: &str) -> DiskFile {
         DiskFile {
             file,
             is_direct,
             may_fall_back,
+            reason: reason.to_owned(),
             header: AlignedBuffer::new(ALIGN),
             bounce: AlignedBuffer::new(0),
         }
@@ -145,9 +157,18 @@ impl Medium for Disk {
         overwrite: bool,
         direct: DirectIo,
     ) -> io::Result<Box<dyn Storage>> {
+        let asked = |is_direct| Measured {
+            is_direct,
+            reason: "asked for".to_owned(),
+        };
+        let mut choice = match direct {
+            DirectIo::Auto => choose(parent(path)),
+            DirectIo::On => asked(true),
+            DirectIo::Off => asked(false),
+        };
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        system::prepare(&mut options, direct);
+        system::prepare(&mut options, choice.is_direct);
         let (file, new) = match options.clone().create_new(true).open(path) {
             Ok(file) => (file, true),
             Err(error) if overwrite && error.kind() == io::ErrorKind::AlreadyExists => {
@@ -160,20 +181,27 @@ impl Medium for Disk {
             if !new {
                 file.set_len(0)?;
             }
-            let direct = match direct {
-                DirectIo::Off => false,
-                DirectIo::Auto => system::set_direct(&file, true).is_ok(),
-                DirectIo::On => {
-                    system::set_direct(&file, true)?;
-                    true
+            if choice.is_direct
+                && let Err(error) = system::set_direct(&file, true)
+            {
+                if direct == DirectIo::On {
+                    return Err(error);
                 }
-            };
-            Ok(direct)
+                choice.is_direct = false;
+                choice.reason = NO_DIRECT.to_owned();
+            }
+            Ok(())
         })();
         match made {
-            Ok(is_direct) => {
+            Ok(()) => {
                 let may_fall_back = direct == DirectIo::Auto;
-                Ok(Box::new(DiskFile::new(file, is_direct, may_fall_back)))
+                let (is_direct, reason) = (choice.is_direct, &choice.reason);
+                Ok(Box::new(DiskFile::new(
+                    file,
+                    is_direct,
+                    may_fall_back,
+                    reason,
+                )))
             }
             Err(error) => {
                 drop(file);
@@ -188,6 +216,10 @@ impl Medium for Disk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        system::rename(from, to)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -206,6 +238,149 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
+const NO_DIRECT: &str = "the file system has no direct I/O";
+/// How long measuring goes on, and what is written at a time.
+const PROBE_TIME: Duration = Duration::from_millis(150);
+const PROBE_BYTES: usize = 2 << 20;
+const PROBE_ROUNDS: usize = 4;
+/// Past the cache costs less processor time and leaves the cache to others, so it may be this much slower.
+const DIRECT_ENOUGH: f64 = 0.7;
+
+/// Which way to write into a directory: measured, or remembered of its file system.
+fn choose(directory: &Path) -> Measured {
+    static KNOWN: Known = Mutex::new(Vec::new());
+    let device = device(directory);
+    if let Some(measured) = device.and_then(|device| known(&KNOWN, device)) {
+        return measured;
+    }
+    let measured = match probe(directory) {
+        Ok(rates) => decide(rates),
+        // Whoever cannot write a probe may still write a log, and will be told by that.
+        Err(error) => Measured {
+            is_direct: true,
+            reason: format!("not measured: {error}"),
+        },
+    };
+    if let Some(device) = device {
+        remember(&KNOWN, device, &measured);
+    }
+    measured
+}
+
+/// From bytes per second past the cache, where the file system has that, and through it.
+fn decide((direct, buffered): (Option<f64>, f64)) -> Measured {
+    let Some(direct) = direct else {
+        return Measured {
+            is_direct: false,
+            reason: NO_DIRECT.to_owned(),
+        };
+    };
+    let is_direct = direct >= buffered * DIRECT_ENOUGH;
+    let mb = |rate: f64| (rate / 1e6).round();
+    Measured {
+        is_direct,
+        reason: format!(
+            "measured at the start: {} MB/s direct, {} MB/s through the cache",
+            mb(direct),
+            mb(buffered)
+        ),
+    }
+}
+
+/// Writes and syncs both ways in turn, into files of its own that are gone afterwards.
+fn probe(directory: &Path) -> io::Result<(Option<f64>, f64)> {
+    struct Probe(PathBuf, File);
+    impl Drop for Probe {
+        fn drop(&mut self) {
+            // It is removed already where open files can be.
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+    let open = |is_direct: bool| -> io::Result<Probe> {
+        let name = format!(".daqring-probe-{}-{is_direct}", std::process::id());
+        let path = directory.join(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        system::prepare(&mut options, is_direct);
+        let file = options.open(&path)?;
+        let probe = Probe(path, file);
+        if cfg!(unix) {
+            std::fs::remove_file(&probe.0)?;
+        }
+        Ok(probe)
+    };
+    let buffered = open(false)?;
+    let direct = open(true)?;
+    let has_direct = system::set_direct(&direct.1, true).is_ok();
+    let mut data = AlignedBuffer::new(PROBE_BYTES);
+    // Some file systems do not store zeros, and some compress what repeats.
+    let mut word = 0x9E37_79B9_7F4A_7C15u64;
+    for bytes in data.bytes_mut().as_chunks_mut::<8>().0 {
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        *bytes = word.to_le_bytes();
+    }
+    let begin = Instant::now();
+    let write = |file: &File, round: usize| -> io::Result<Duration> {
+        let begin = Instant::now();
+        let offset = (round * PROBE_BYTES) as u64;
+        system::write_both(file, offset, data.bytes(), &[])?;
+        file.sync_data()?;
+        Ok(begin.elapsed())
+    };
+    let mut took = (Duration::ZERO, Duration::ZERO);
+    let mut rounds = 0;
+    for round in 0..PROBE_ROUNDS {
+        if round > 0 && begin.elapsed() > PROBE_TIME {
+            break;
+        }
+        let one = match has_direct.then(|| write(&direct.1, round)) {
+            Some(Ok(took)) => Some(took),
+            Some(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => None,
+            Some(Err(error)) => return Err(error),
+            None => None,
+        };
+        let Some(one) = one else {
+            return Ok((None, 0.0));
+        };
+        let other = write(&buffered.1, round)?;
+        // The first round pays for what is made only once, but on a slow disk it is the only one.
+        if round == 1 {
+            (took, rounds) = ((Duration::ZERO, Duration::ZERO), 0);
+        }
+        took = (took.0 + one, took.1 + other);
+        rounds += 1;
+    }
+    let rate = |took: Duration| (rounds * PROBE_BYTES) as f64 / took.as_secs_f64().max(1e-9);
+    Ok((Some(rate(took.0)), rate(took.1)))
+}
+
+/// Identity of the directory's file system.
+#[cfg(unix)]
+fn device(directory: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(directory).ok().map(|data| data.dev())
+}
+
+/// Identity of the directory: volumes may be mounted anywhere.
+#[cfg(not(unix))]
+fn device(directory: &Path) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    directory.canonicalize().ok()?.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// Renames where the system cannot do so without replacing: two steps, and the lock on the files is the caller's.
+#[cfg(not(all(target_os = "linux", not(daqring_portable))))]
+fn rename_in_two_steps(from: &Path, to: &Path) -> io::Result<()> {
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(from, to)
+}
+
 #[cfg(unix)]
 fn free_space_unix(directory: &Path) -> io::Result<Option<u64>> {
     let status = rustix::fs::statvfs(directory)?;
@@ -219,6 +394,7 @@ struct DiskFile {
     file: File,
     is_direct: bool,
     may_fall_back: bool,
+    reason: String,
     header: AlignedBuffer,
     bounce: AlignedBuffer,
 }
@@ -269,6 +445,7 @@ impl Storage for DiskFile {
             Err(error) if self.may_fall_back && error.kind() == io::ErrorKind::InvalidInput => {
                 system::set_direct(&self.file, false)?;
                 self.is_direct = false;
+                self.reason = "the file system refused a direct write".to_owned();
                 system::write_both(&self.file, offset, header, data)
             }
             other => other,
@@ -285,6 +462,10 @@ impl Storage for DiskFile {
 
     fn is_direct(&self) -> bool {
         self.is_direct
+    }
+
+    fn io_reason(&self) -> String {
+        self.reason.clone()
     }
 }
 
@@ -316,7 +497,22 @@ mod system {
     use super::*;
     use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
 
-    pub(super) fn prepare(_options: &mut OpenOptions, _direct: DirectIo) {}
+    pub(super) fn prepare(_options: &mut OpenOptions, _direct: bool) {}
+
+    pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // The file system does not know how.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                if to.symlink_metadata().is_ok() {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                std::fs::rename(from, to)
+            }
+            other => Ok(other?),
+        }
+    }
 
     pub(super) fn lock(file: &File) -> io::Result<()> {
         Ok(flock(file, FlockOperation::NonBlockingLockExclusive)?)
@@ -359,15 +555,19 @@ mod system {
 
     /// Unbuffered when asked for, and closed to other writers from the moment it is opened. It may be removed while a
     /// sync handle still holds it.
-    pub(super) fn prepare(options: &mut OpenOptions, direct: DirectIo) {
+    pub(super) fn prepare(options: &mut OpenOptions, direct: bool) {
         options.share_mode(FILE_SHARE_READ | FILE_SHARE_DELETE);
-        if direct != DirectIo::Off {
+        if direct {
             options.custom_flags(FILE_FLAG_NO_BUFFERING);
         }
     }
 
     pub(super) fn lock(_file: &File) -> io::Result<()> {
         Ok(())
+    }
+
+    pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        rename_in_two_steps(from, to)
     }
 
     /// The flag is given when the file is opened and stays; all writes are whole sectors.
@@ -391,8 +591,8 @@ mod system {
         Ok(())
     }
 
-    pub(super) fn free_space(_directory: &Path) -> io::Result<Option<u64>> {
-        Ok(None)
+    pub(super) fn free_space(directory: &Path) -> io::Result<Option<u64>> {
+        fs4::available_space(directory).map(Some)
     }
 }
 
@@ -401,7 +601,11 @@ mod system {
     use super::*;
     use std::io::{Seek, SeekFrom, Write};
 
-    pub(super) fn prepare(_options: &mut OpenOptions, _direct: DirectIo) {}
+    pub(super) fn prepare(_options: &mut OpenOptions, _direct: bool) {}
+
+    pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        rename_in_two_steps(from, to)
+    }
 
     #[cfg(unix)]
     pub(super) fn lock(file: &File) -> io::Result<()> {
@@ -436,5 +640,48 @@ mod system {
     #[cfg(unix)]
     pub(super) fn free_space(directory: &Path) -> io::Result<Option<u64>> {
         free_space_unix(directory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_faster_way_is_taken() {
+        assert!(decide((Some(2e9), 1e9)).is_direct);
+        assert!(decide((Some(0.8e9), 1e9)).is_direct);
+        let slow = decide((Some(0.5e9), 1e9));
+        assert!(!slow.is_direct);
+        assert_eq!(
+            slow.reason,
+            "measured at the start: 500 MB/s direct, 1000 MB/s through the cache"
+        );
+        let none = decide((None, 1e9));
+        assert_eq!((none.is_direct, none.reason.as_str()), (false, NO_DIRECT));
+    }
+
+    #[test]
+    fn measuring_leaves_nothing_behind() {
+        let directory = std::env::temp_dir().join(format!("daqring-probe-{}", std::process::id()));
+        std::fs::create_dir(&directory).expect("directory");
+        let (direct, buffered) = probe(&directory).expect("probe");
+        assert!(direct.is_none_or(|rate| rate > 0.0 && buffered > 0.0));
+        assert_eq!(std::fs::read_dir(&directory).expect("list").count(), 0);
+        let taken = directory.join("taken");
+        std::fs::write(&taken, b"x").expect("write");
+        std::fs::write(directory.join("other"), b"y").expect("write");
+        let error = Disk
+            .rename(&directory.join("other"), &taken)
+            .expect_err("taken");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        Disk.rename(&directory.join("other"), &directory.join("free"))
+            .expect("rename");
+        assert!(
+            Disk.free_space(&taken)
+                .expect("free space")
+                .is_none_or(|free| free > 0)
+        );
+        std::fs::remove_dir_all(&directory).expect("remove");
     }
 }

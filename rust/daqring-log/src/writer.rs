@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::durable::{Durable, Position, SyncHandle};
+use crate::durable::{Closing, Durable, Position, Request, SyncHandle};
 use crate::error::LogError;
 use crate::gather::{Gather, Piece};
 use crate::layout::{
@@ -17,6 +17,7 @@ use crate::rotate::{Rotation, file_name, with_suffix};
 use crate::segment::{
     ALIGN, BlockStamp, HOUSEKEEPING, HeaderBuilder, RawIndex, RunId, Seal, crc32c, key,
 };
+use crate::space::{DiskSpace, SpaceWatch};
 use crate::storage::{DirectIo, Disk, Medium, Storage, SyncTarget};
 use crate::stream::{Stream, describe};
 use crate::tables::{BlockRow, ClockRow, EventRow, GapRow, RecordRow, Tables};
@@ -141,6 +142,8 @@ pub struct LogSummary {
     pub gaps: Vec<StreamGap>,
     /// Whether the page cache was passed by.
     pub direct_io: bool,
+    /// Why, in a few words.
+    pub io_reason: String,
     /// Identity of the run, as in every segment.
     pub run: RunId,
 }
@@ -149,12 +152,32 @@ pub struct LogSummary {
 struct OutputFile {
     path: PathBuf,
     storage: Box<dyn Storage>,
+    target: Arc<dyn SyncTarget>,
     end: u64,
     segments: u64,
     /// Number of the file in its recording.
     index: u32,
     /// Host time of the first block.
     began_ns: Option<i64>,
+}
+
+impl OutputFile {
+    fn new(
+        path: PathBuf,
+        storage: Box<dyn Storage>,
+        target: Arc<dyn SyncTarget>,
+        index: u32,
+    ) -> OutputFile {
+        OutputFile {
+            path,
+            storage,
+            target,
+            end: 0,
+            segments: 0,
+            index,
+            began_ns: None,
+        }
+    }
 }
 
 enum Phase {
@@ -207,8 +230,7 @@ pub struct LogWriter {
     last_sync: (Instant, u64),
     last_flush_ns: Option<i64>,
     last_notes: Option<Instant>,
-    /// When the disk's free space was last asked for: at which byte, when, and what it was.
-    last_space: Option<(u64, Instant, u64)>,
+    space: SpaceWatch,
 }
 
 fn now_ns() -> i64 {
@@ -270,6 +292,7 @@ impl LogWriter {
             return Err(LogError::io("create", &first, error));
         }
         let groups_made = groups.len();
+        let space = SpaceWatch::new(options.reserve, options.rotation.keep_bytes.is_some());
         Ok(LogWriter {
             medium,
             template: path.to_path_buf(),
@@ -294,7 +317,7 @@ impl LogWriter {
             last_sync: (Instant::now(), 0),
             last_flush_ns: None,
             last_notes: None,
-            last_space: None,
+            space,
         })
     }
 
@@ -359,9 +382,14 @@ impl LogWriter {
         self.durable.position()
     }
 
-    /// Free bytes of the disk when last asked, if [`LogOptions::reserve`] makes the writer ask.
-    pub fn free_space(&self) -> Option<u64> {
-        self.last_space.map(|(_, _, free)| free)
+    /// Why, in a few words.
+    pub fn io_reason(&self) -> String {
+        self.file.storage.io_reason()
+    }
+
+    /// The room that the disk has; follows the recording.
+    pub fn disk_space(&self) -> DiskSpace {
+        self.space.told()
     }
 
     /// True if syncs are due before the log is finished: a thread that does them is of use then.
@@ -372,7 +400,22 @@ impl LogWriter {
     /// Lets another thread do the syncs; from now on the writer only says when one is due.
     pub fn sync_handle(&mut self) -> SyncHandle {
         self.synced_elsewhere = true;
+        self.ask_for_next();
         SyncHandle(Arc::clone(&self.durable))
+    }
+
+    /// Has the next file of a rotation made ahead, so that the writer need not wait for an `open` at the seam.
+    fn ask_for_next(&self) {
+        if !self.options.rotation.is_on() {
+            return;
+        }
+        let mut path = self.file.path.clone().into_os_string();
+        path.push(".next");
+        self.durable.ask_for(Request {
+            medium: Arc::clone(&self.medium),
+            path: path.into(),
+            direct: self.options.direct_io,
+        });
     }
 
     fn ready(&mut self) -> Result<(), LogError> {
@@ -677,46 +720,22 @@ impl LogWriter {
 
     /// Refuses a block that would leave too little room on the disk.
     fn check_space(&mut self, more: u64) -> Result<(), LogError> {
-        let Some(reserve) = self.options.reserve else {
-            return Ok(());
+        let (medium, path) = (&self.medium, &self.file.path);
+        let answer = self.space.check(self.handed, more, || {
+            medium
+                .free_space(path)
+                .map_err(|error| LogError::io("ask for the free space of the disk of", path, error))
+        });
+        // Without a reserve a disk that does not say is none of the writer's business.
+        let answer = match answer {
+            Err(_) if self.options.reserve.is_none() => return Ok(()),
+            other => other?,
         };
-        let stale = match self.last_space {
-            None => true,
-            Some((at, when, free)) => {
-                let spent = self.handed - at + more;
-                // Asked for rarely where there is plenty, and for every block where it gets tight.
-                free < reserve.saturating_add(spent.saturating_mul(8))
-                    || when.elapsed() > Duration::from_millis(500)
-            }
-        };
-        if stale {
-            let free = self.medium.free_space(&self.file.path);
-            match free.map_err(|error| {
-                LogError::io(
-                    "ask for the free space of the disk of",
-                    &self.file.path,
-                    error,
-                )
-            })? {
-                Some(free) => self.last_space = Some((self.handed, Instant::now(), free)),
-                None => return Ok(()),
-            }
-        }
-        match self.last_space {
-            Some((at, _, free))
-                if free
-                    < reserve
-                        .saturating_add(self.handed - at)
-                        .saturating_add(more) =>
-            {
-                Err(LogError::DiskLow {
-                    path: self.file.path.clone(),
-                    free,
-                    reserve,
-                })
-            }
-            _ => Ok(()),
-        }
+        answer.map_err(|low| LogError::DiskLow {
+            path: self.file.path.clone(),
+            free: low.free,
+            reserve: low.reserve,
+        })
     }
 
     fn record_gap(&mut self, stream: usize, gap: Gap, at_end: bool) {
@@ -1011,26 +1030,51 @@ impl LogWriter {
         if next == self.file.path || self.closed.iter().any(|(path, _)| *path == next) {
             next = with_suffix(&next, &format!("_{index:04}"));
         }
-        if !self.synced_elsewhere {
-            self.close_all_gathered()?;
-            // As at the end: the mark of a finished file comes after everything it vouches for is durable.
+        self.close_all_gathered()?;
+        // As at the end: the mark of a finished file comes after everything it vouches for is durable. Where somebody
+        // else does the syncs, that is who writes it.
+        let mut last_segment = None;
+        if self.synced_elsewhere {
+            last_segment = Some(self.table_segment(Some(&[])));
+        } else {
             self.sync()?;
+            self.close_file(&[])?;
         }
-        self.close_file(&[])?;
         self.durable.close_targets();
-        let mut file = open_file(&self.medium, &self.durable, &next, &self.options, index);
-        let mut attempt = 2;
-        while let Err(LogError::Exists(_)) = &file
-            && attempt < 1000
-        {
-            // In the middle of a recording a file that is in the way is no reason to stop.
-            let other = with_suffix(&next, &format!("-{attempt}"));
-            file = open_file(&self.medium, &self.durable, &other, &self.options, index);
-            attempt += 1;
-        }
-        let file = file.inspect_err(|error| self.phase = Phase::Failed(error.to_string()))?;
+        let next = match self.prepared_file(&next, index) {
+            Some(file) => Ok(file),
+            None => self.next_file(&next, index),
+        };
+        let file = match next {
+            Ok(file) => file,
+            Err(error) => {
+                if let Some((header, data)) = last_segment
+                    && self.sync().is_ok()
+                {
+                    // The file is whole without it; the failure to tell is the first one.
+                    let _ = self.append(header, &data);
+                }
+                self.phase = Phase::Failed(error.to_string());
+                return Err(error);
+            }
+        };
         self.durable.add_once(directory(&self.medium, &file.path));
-        let last = std::mem::replace(&mut self.file, file);
+        let mut last = std::mem::replace(&mut self.file, file);
+        if let Some((header, data)) = last_segment {
+            let length = (header.len() + data.len()) as u64;
+            self.durable.add_closing(Closing {
+                path: last.path.clone(),
+                storage: last.storage,
+                target: last.target,
+                offset: last.end,
+                header,
+                data,
+            });
+            last.end += length;
+            self.handed += length;
+            self.segments += 1;
+            self.advance();
+        }
         self.closed.push((last.path, last.end));
         for stream in &mut self.streams {
             stream.next_file();
@@ -1054,10 +1098,54 @@ impl LogWriter {
             }
         }
         if self.synced_elsewhere {
+            self.ask_for_next();
             self.durable.ask();
             return Ok(());
         }
         self.sync()
+    }
+
+    /// The file that was made ahead, under its name.
+    fn prepared_file(&self, next: &Path, index: u32) -> Option<OutputFile> {
+        let prepared = self.durable.take_prepared()?;
+        let mut path = next.to_path_buf();
+        let mut attempt = 2;
+        loop {
+            match self.medium.rename(&prepared.path, &path) {
+                Ok(()) => break,
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists
+                        && !self.options.overwrite
+                        && attempt < 1000 =>
+                {
+                    path = with_suffix(next, &format!("-{attempt}"));
+                    attempt += 1;
+                }
+                // A file to be overwritten is opened as the first one was.
+                Err(_) => {
+                    prepared.remove();
+                    return None;
+                }
+            }
+        }
+        self.durable.add_target(Arc::clone(&prepared.target));
+        let (storage, target) = (prepared.storage, prepared.target);
+        Some(OutputFile::new(path, storage, target, index))
+    }
+
+    /// A file that is made now.
+    fn next_file(&self, next: &Path, index: u32) -> Result<OutputFile, LogError> {
+        let mut file = open_file(&self.medium, &self.durable, next, &self.options, index);
+        let mut attempt = 2;
+        while let Err(LogError::Exists(_)) = &file
+            && attempt < 1000
+        {
+            // In the middle of a recording a file that is in the way is no reason to stop.
+            let other = with_suffix(next, &format!("-{attempt}"));
+            file = open_file(&self.medium, &self.durable, &other, &self.options, index);
+            attempt += 1;
+        }
+        file
     }
 
     /// Writes what completes a file.
@@ -1089,6 +1177,14 @@ impl LogWriter {
 
     /// Writes the tables collected so far and says all properties again; with `last`, as the file's end.
     fn write_tables(&mut self, last: Option<&[(String, PropertyValue)]>) -> Result<(), LogError> {
+        let (header, data) = self.table_segment(last);
+        self.append(header, &data)?;
+        self.advance();
+        Ok(())
+    }
+
+    /// The segment with the tables collected so far, header and data.
+    fn table_segment(&mut self, last: Option<&[(String, PropertyValue)]>) -> (Vec<u8>, Vec<u8>) {
         let mut header = HeaderBuilder::new(std::mem::take(&mut self.header));
         let mut root = self.root_properties();
         if let Some(properties) = last {
@@ -1111,10 +1207,7 @@ impl LogWriter {
             block: None,
             data_crc: crc32c(&data),
         };
-        let bytes = header.finish(&seal, data.len() as u64, ALIGN);
-        self.append(bytes, &data)?;
-        self.advance();
-        Ok(())
+        (header.finish(&seal, data.len() as u64, ALIGN), data)
     }
 
     /// Completes the log: what waits for its segment, tables, final properties, sync.
@@ -1166,6 +1259,7 @@ impl LogWriter {
                 .collect(),
             gaps: self.gaps.clone(),
             direct_io: self.file.storage.is_direct(),
+            io_reason: self.file.storage.io_reason(),
             run: self.run,
         }
     }
@@ -1205,15 +1299,8 @@ fn open_file(
     let target = storage
         .sync_target()
         .map_err(|error| LogError::io("create", path, error))?;
-    durable.add_target(target);
-    Ok(OutputFile {
-        path: path.to_path_buf(),
-        storage,
-        end: 0,
-        segments: 0,
-        index,
-        began_ns: None,
-    })
+    durable.add_target(Arc::clone(&target));
+    Ok(OutputFile::new(path.to_path_buf(), storage, target, index))
 }
 
 /// Refuses groups that could not be told apart or read back.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use daqring_log::{
     Block, ChannelSpec, DataType, GroupSpec, LogError, LogFile, LogOptions, LogWriter, Position,
-    Rotation, Segments, Source, SyncPolicy, recover_sources, verify_source,
+    Rotation, Segments, Source, SyncNeed, SyncPolicy, recover_sources, verify_source,
 };
-use medium::{Fault, Random, SimMedium, crashed, killed};
+use medium::{Fault, Op, Random, SimMedium, crashed, killed};
 
 const CHANNELS: u64 = 2;
 
@@ -48,6 +48,8 @@ struct Scenario {
     options: LogOptions,
     blocks: Vec<u64>,
     finish: bool,
+    /// Syncs are done, and next files made, through a handle as on another thread, after every so many blocks.
+    handle: Option<u64>,
 }
 
 /// Runs a recording and gives what it did and what it promised when.
@@ -68,6 +70,7 @@ fn run(scenario: &Scenario, medium: &SimMedium) -> Vec<Promise> {
         vec![group()],
     )
     .expect("create");
+    let handle = scenario.handle.map(|_| log.sync_handle());
     let mut first = 0;
     for (seq, count) in scenario.blocks.iter().enumerate() {
         let data = data(first, *count);
@@ -85,6 +88,13 @@ fn run(scenario: &Scenario, medium: &SimMedium) -> Vec<Promise> {
         .expect("write");
         first += count;
         promise(&log, &mut promises);
+        if let (Some(handle), Some(every)) = (&handle, scenario.handle)
+            && (seq as u64).is_multiple_of(every)
+            && handle.wait(Duration::ZERO) == SyncNeed::Due
+        {
+            handle.sync().expect("sync");
+            promise(&log, &mut promises);
+        }
     }
     if scenario.finish {
         log.finish(vec![]).expect("finish");
@@ -101,9 +111,11 @@ fn samples(scenario: &Scenario, blocks: u64) -> u64 {
 /// The logs of an image with their tails.
 fn logs(files: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<(PathBuf, Vec<Arc<dyn Source>>)> {
     let is_tail = |path: &&PathBuf| path.to_string_lossy().contains(".tail-");
+    // Only a renaming that did not become durable leaves samples there, and these are promised to nobody.
+    let is_next = |path: &&PathBuf| path.to_string_lossy().ends_with(".next");
     files
         .keys()
-        .filter(|path| !is_tail(path))
+        .filter(|path| !is_tail(path) && !is_next(path))
         .map(|path| {
             let prefix = format!("{}.tail-", path.display());
             let tails = files
@@ -231,6 +243,7 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
                 options,
                 blocks,
                 finish,
+                handle: None,
             },
         ));
     };
@@ -290,6 +303,27 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
         o.sync = SyncPolicy::Bytes(8_000);
         o.flush_every = Some(Duration::from_millis(200));
     });
+    for (name, every, blocks) in [
+        ("rotated into files made ahead", 1, vec![70; 7]),
+        (
+            "rotated into files made ahead, sometimes too late",
+            5,
+            vec![90; 17],
+        ),
+    ] {
+        let mut options = LogOptions::default();
+        options.rotation.samples = Some(150);
+        options.sync = SyncPolicy::EachBlock;
+        list.push((
+            name,
+            Scenario {
+                options,
+                blocks,
+                finish: every == 1,
+                handle: Some(every),
+            },
+        ));
+    }
     list
 }
 
@@ -360,6 +394,7 @@ fn a_torn_last_write_costs_no_whole_segment() {
         options: LogOptions::default(),
         blocks: vec![100, 1, 333],
         finish: true,
+        handle: None,
     };
     let medium = SimMedium::default();
     run(&scenario, &medium);
@@ -531,4 +566,70 @@ fn a_disk_that_fills_up_is_left_in_order() {
         report.complete() && report.streams[0].samples == first,
         "{report}"
     );
+}
+
+#[test]
+fn the_writer_opens_no_file_at_a_seam_and_leaves_no_empty_one() {
+    for finish in [true, false] {
+        let medium = SimMedium::default();
+        let mut options = LogOptions::default();
+        options.rotation.samples = Some(10);
+        let mut log = LogWriter::create_on(
+            Arc::new(medium.clone()),
+            Path::new("run.tdms"),
+            options,
+            vec![group()],
+        )
+        .expect("create");
+        let handle = log.sync_handle();
+        let ops = |medium: &SimMedium| medium.0.lock().expect("no panic").ops.clone();
+        for seq in 0..5u64 {
+            // The first file's seam is one block later: it is full then, and no sooner.
+            if handle.wait(Duration::ZERO) == SyncNeed::Due {
+                handle.sync().expect("sync");
+            }
+            assert_eq!(handle.wait(Duration::ZERO), SyncNeed::Idle);
+            let before = ops(&medium).len();
+            let data = data(seq * 10, 10);
+            log.write_block(&Block {
+                group: 0,
+                seq,
+                first_sample: seq * 10,
+                samples: 10,
+                lost_before: 0,
+                gap: 0,
+                host_time_ns: 0,
+                crc32c: None,
+                data: &data,
+            })
+            .expect("write");
+            let done = &ops(&medium)[before..];
+            assert!(
+                !done
+                    .iter()
+                    .any(|op| matches!(op, Op::Create(_) | Op::Sync(_))),
+                "{done:?}"
+            );
+            if seq > 0 {
+                assert!(
+                    done.iter().any(|op| matches!(op, Op::Rename(..))),
+                    "{done:?}"
+                );
+            }
+        }
+        if finish {
+            log.finish(vec![]).expect("finish");
+        }
+        drop(log);
+        let names: Vec<PathBuf> = medium
+            .0
+            .lock()
+            .expect("no panic")
+            .files
+            .keys()
+            .cloned()
+            .collect();
+        let expected: Vec<PathBuf> = (0..5).map(|n| format!("run_{n:04}.tdms").into()).collect();
+        assert_eq!(names, expected);
+    }
 }

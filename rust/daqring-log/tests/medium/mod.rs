@@ -27,6 +27,7 @@ pub enum Op {
     Sync(PathBuf),
     SyncDirectory,
     Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
 }
 
 /// What the medium is to do to the write number `at` (counted over all files).
@@ -43,6 +44,8 @@ pub struct World {
     pub ops: Vec<Op>,
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     pub open: BTreeSet<PathBuf>,
+    /// Present names of files that were renamed.
+    pub names: BTreeMap<PathBuf, PathBuf>,
     pub writes: usize,
     pub fault: Option<Fault>,
     pub sync_fails_at: Option<usize>,
@@ -61,6 +64,13 @@ pub struct SimFile {
 struct SimSync {
     world: Arc<Mutex<World>>,
     path: PathBuf,
+}
+
+impl World {
+    /// Where the file is now that was made under this name.
+    fn place(&self, path: &Path) -> PathBuf {
+        self.names.get(path).cloned().unwrap_or_else(|| path.into())
+    }
 }
 
 fn apply_write(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
@@ -93,6 +103,7 @@ impl Medium for SimMedium {
         } else {
             world.ops.push(Op::Create(path.into()));
         }
+        world.names.remove(path);
         world.files.insert(path.into(), Vec::new());
         world.open.insert(path.into());
         Ok(Box::new(SimFile {
@@ -108,6 +119,21 @@ impl Medium for SimMedium {
             Some(_) => Ok(()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.0.lock().expect("no panic under the lock");
+        if world.files.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        world.ops.push(Op::Rename(from.into(), to.into()));
+        let file = world.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        world.files.insert(to.into(), file);
+        if world.open.remove(from) {
+            world.open.insert(to.into());
+        }
+        world.names.insert(from.into(), to.into());
+        Ok(())
     }
 
     fn sync_directory(&self, _path: &Path) -> io::Result<()> {
@@ -131,7 +157,8 @@ impl Medium for SimMedium {
 impl Drop for SimFile {
     fn drop(&mut self) {
         if let Ok(mut world) = self.world.lock() {
-            world.open.remove(&self.path);
+            let path = world.place(&self.path);
+            world.open.remove(&path);
         }
     }
 }
@@ -154,9 +181,9 @@ impl Storage for SimFile {
             bytes.truncate(capacity as usize - used);
             result = Err(io::ErrorKind::StorageFull.into());
         }
-        let file = world.files.get_mut(&self.path).expect("the file is there");
+        let path = world.place(&self.path);
+        let file = world.files.get_mut(&path).expect("the file is there");
         apply_write(file, offset, &bytes);
-        let path = self.path.clone();
         world.ops.push(Op::Write {
             path,
             offset,
@@ -167,9 +194,9 @@ impl Storage for SimFile {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         let mut world = self.world.lock().expect("no panic under the lock");
-        let file = world.files.get_mut(&self.path).expect("the file is there");
+        let path = world.place(&self.path);
+        let file = world.files.get_mut(&path).expect("the file is there");
         file.resize(length as usize, 0);
-        let path = self.path.clone();
         world.ops.push(Op::Truncate { path, length });
         Ok(())
     }
@@ -193,7 +220,7 @@ impl SyncTarget for SimSync {
         if world.sync_fails_at == Some(world.syncs) {
             return Err(io::Error::other("the medium refused"));
         }
-        let path = self.path.clone();
+        let path = world.place(&self.path);
         world.ops.push(Op::Sync(path));
         Ok(())
     }
@@ -244,6 +271,11 @@ pub fn killed(ops: &[Op], count: usize) -> BTreeMap<PathBuf, Vec<u8>> {
             Op::Remove(path) => {
                 files.remove(path);
             }
+            Op::Rename(from, to) => {
+                if let Some(file) = files.remove(from) {
+                    files.insert(to.clone(), file);
+                }
+            }
             Op::Sync(_) | Op::SyncDirectory => {}
         }
     }
@@ -252,7 +284,7 @@ pub fn killed(ops: &[Op], count: usize) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// One of the images that a crash of the machine after `count` operations may leave. What was synced is there. Of the
 /// rest, any sectors of any write may be there or not, a cut may have happened or not, a name that was not synced may
-/// be missing, a removal may be undone.
+/// be missing, a removal or a renaming may be undone.
 pub fn crashed(ops: &[Op], count: usize, random: &mut Random) -> BTreeMap<PathBuf, Vec<u8>> {
     let ops = &ops[..count];
     let directory = ops
@@ -265,6 +297,8 @@ pub fn crashed(ops: &[Op], count: usize, random: &mut Random) -> BTreeMap<PathBu
             .unwrap_or(0)
     };
     let mut files: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+    // Names that a renaming gave and the crash took back.
+    let mut former: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     for (at, op) in ops.iter().enumerate() {
         match op {
             Op::Create(path) => {
@@ -278,7 +312,8 @@ pub fn crashed(ops: &[Op], count: usize, random: &mut Random) -> BTreeMap<PathBu
                 bytes,
             } => {
                 let safe = at < synced(path);
-                let Some(file) = files.get_mut(path) else {
+                let place = former.get(path).unwrap_or(path);
+                let Some(file) = files.get_mut(place) else {
                     continue;
                 };
                 if safe {
@@ -296,7 +331,8 @@ pub fn crashed(ops: &[Op], count: usize, random: &mut Random) -> BTreeMap<PathBu
             }
             Op::Truncate { path, length } => {
                 let safe = at < synced(path);
-                if let Some(file) = files.get_mut(path)
+                let place = former.get(path).unwrap_or(path);
+                if let Some(file) = files.get_mut(place)
                     && (safe || random.coin())
                 {
                     file.resize(*length as usize, 0);
@@ -305,6 +341,15 @@ pub fn crashed(ops: &[Op], count: usize, random: &mut Random) -> BTreeMap<PathBu
             Op::Remove(path) => {
                 if at < directory || random.coin() {
                     files.remove(path);
+                }
+            }
+            Op::Rename(from, to) => {
+                if at < directory || random.coin() {
+                    if let Some(file) = files.remove(from) {
+                        files.insert(to.clone(), file);
+                    }
+                } else {
+                    former.insert(to.clone(), from.clone());
                 }
             }
             Op::Sync(_) | Op::SyncDirectory => {}
