@@ -29,6 +29,7 @@ from pattern_check import assert_pattern
         ({"rotate": "1.5 GB", "keep": "3GB"}, {"rotate_bytes": 1_500_000_000, "keep_bytes": 3 * 10**9}),
         ({"rotate": "2 h"}, {"rotate_seconds": 7200.0, "rotate_bytes": None}),
         ({"rotate_samples": 1_000_000}, {"rotate_samples": 1_000_000}),
+        ({"warn_left": "1 h"}, {"reserve_bytes": 64 << 20}),
         ({"reserve": 12345, "direct_io": False}, {"reserve_bytes": 12345, "direct_io": False}),
     ],
 )
@@ -55,6 +56,7 @@ def test_slow_recordings_are_gathered():
         ({"rotate_samples": 1.5}, "rotate_samples"),
         ({"keep": "1 GB"}, "give rotate"),
         ({"reserve": "-1 GB"}, "reserve"),
+        ({"warn_left": "1 GB"}, "warn_left"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
@@ -112,6 +114,37 @@ def test_a_ring_of_files_keeps_the_newest(make_task, tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 200_000
     last = daqring.open(report.files[-1]).channels[0]
     assert_pattern(last.raw[:], 0, first=200_000 - len(last))
+
+
+def test_how_it_is_written_is_measured_and_told(make_task, tmp_path):
+    task = make_task()
+    report = daqring.record(task, tmp_path / "a.tdms", samples=10_000, progress=False)
+    assert report.io in ("direct", "buffered")
+    assert report.io_reason.startswith(("measured at the start: ", "the file system has no direct I/O"))
+    assert report.io_reason in str(report)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tdms"]
+    log = daqring.LogOptions(direct_io=False)
+    report = daqring.record(task, tmp_path / "b.tdms", samples=10_000, log=log, progress=False)
+    assert (report.io, report.io_reason) == ("buffered", "asked for")
+
+
+def test_a_disk_that_will_be_full_is_told_before(make_task, tmp_path):
+    task = make_task(clock="stepped")
+    # Nobody has a disk that lasts for a hundred years at this rate.
+    log = daqring.LogOptions(warn_left="40000 d")
+    with daqring.Recorder(task, tmp_path / "long.tdms", log=log) as recorder:
+        with pytest.warns(daqring.DiskLowWarning, match="GB left for the recording, which lasts"):
+            recorder.wait(0)
+        assert recorder.stats()["disk_seconds"] < 40_000 * 86_400
+        # Told once.
+        recorder._disk_next = 0.0
+        recorder.wait(0)
+    # What ends before is no reason to warn, nor is anything where that was asked for.
+    for samples, warn_left in ((1000, "40000 d"), (None, None)):
+        log = daqring.LogOptions(warn_left=warn_left)
+        path = tmp_path / f"{samples}.tdms"
+        with daqring.Recorder(task, path, samples=samples, log=log) as recorder:
+            recorder.wait(0)
 
 
 def test_notes_come_back(make_task, tmp_path):

@@ -12,6 +12,7 @@ from daqring._native import __version__
 from daqring.block_ring import BlockRing
 from daqring.errors import (
     DaqringError,
+    DiskLowWarning,
     DriverError,
     LogFormatError,
     RecordingError,
@@ -42,6 +43,7 @@ __all__ = [
     "Block",
     "BlockRing",
     "DaqringError",
+    "DiskLowWarning",
     "DriverError",
     "Gap",
     "Log",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DaqringError",
+    "DiskLowWarning",
     "DriverError",
     "LogFormatError",
     "RecordingError",
@@ -54,6 +55,10 @@ class DriverError(DaqringError):
 
 class LogFormatError(DaqringError, ValueError):
     """A file is not a TDMS file, or is damaged where it was to be read."""
+
+
+class DiskLowWarning(UserWarning):
+    """The disk will be full before the recording ends; see ``LogOptions.warn_left``."""
 
 
 class SamplesLostWarning(UserWarning):

@@ -92,11 +92,20 @@ class LogOptions:
     keep: int | str | None = None
     #: Stop in order once the disk has less free space than this. ``None``: never.
     reserve: int | str | None = "64 MiB"
-    #: Pass the page cache by (True) or use it (False). ``None``: pass it by where the file system can.
+    #: Warn (:class:`daqring.DiskLowWarning`) once the disk lasts for less than this at the rate of the
+    #: recording, unless the recording ends before. ``None``: never.
+    warn_left: float | str | None = "10 min"
+    #: Pass the page cache by (True) or use it (False). ``None``: as a few MB written both ways at the start
+    #: show, within 0.2 s or so and once per file system; the report says what was measured.
     direct_io: bool | None = None
 
     def __post_init__(self) -> None:
         self.to_native()
+
+    @property
+    def warn_seconds(self) -> float:
+        """`warn_left` in seconds; 0 for never."""
+        return _seconds("warn_left", self.warn_left) or 0.0
 
     def to_native(self, second: float = math.inf) -> dict[str, Any]:
         """The options as the native module takes them; `second` is the size of a second of samples."""
@@ -119,6 +128,7 @@ class LogOptions:
             raise ValueError("keep needs a recording that goes on in other files: give rotate, too")
         segment_time = _seconds("segment_time", self.segment_time)
         flush = _seconds("flush_every", self.flush_every)
+        _seconds("warn_left", self.warn_left)
         segment = _bytes("segment", self.segment)
         if segment is None and (segment_time is not None or flush is not None):
             segment = 4 << 20

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from daqring import _native
 from daqring.acquisition import Acquisition, positive
-from daqring.errors import DriverError, RecordingError, SamplesLostWarning, TaskError
+from daqring.errors import DiskLowWarning, DriverError, RecordingError, SamplesLostWarning, TaskError
 from daqring.health import Health
 from daqring.log_options import LogOptions
 from daqring.log_options import _seconds as seconds_in
@@ -131,6 +131,7 @@ def record(
 
     Warns:
         SamplesLostWarning: Samples are missing; the report and the file say which.
+        DiskLowWarning: The disk will be full before the recording ends, see ``LogOptions.warn_left``.
     """
     recorder = Recorder(
         tasks,
@@ -257,6 +258,8 @@ class Recorder:
         self._report: Report | None = None
         self._error: Exception | None = None
         self._told = False
+        self._disk_told = False
+        self._disk_next = 0.0
 
     def _prepare(self, tasks: TaskSet) -> list[Acquisition]:
         """The streams of the tasks, with everything checked that can be checked without a start."""
@@ -363,12 +366,18 @@ class Recorder:
         return f"<Recorder of {names} into {'nothing' if self._path is None else str(self._path)!r}>"
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until all samples are read or the recording failed; True if so, False after `timeout` s."""
+        """Waits until all samples are read or the recording failed; True if so, False after `timeout` s.
+
+        Warns:
+            DiskLowWarning: Once, when the disk will be full before the recording ends; looked at when a
+                wait begins.
+        """
         self._check_process()
         if self._report is not None:
             return True
         if self._native is None:
             raise RuntimeError("the recorder is not running")
+        self._warn_of_disk()
         if self._watch is None:
             (acquisition,) = self._acquisitions
             return acquisition.reader is not None and acquisition.reader.wait(timeout)
@@ -490,7 +499,8 @@ class Recorder:
             Longest time that the log took for one block.
         ``disk_free``, ``disk_seconds``
             Bytes free where the log is, above what is to be kept free, and for how many seconds that
-            lasts at the wanted rate; ``None`` without a log.
+            lasts at the rate at which the log has grown (at first, at the wanted rate). ``None`` without
+            a log; the seconds also where `keep` removes old files.
 
         ``stages``
             Of every stage of every stream (its number in ``stream``): ``name``, ``blocks``, seconds
@@ -522,17 +532,47 @@ class Recorder:
         for name in ("ring_margin_s", "driver_margin_s"):
             total[name] = min(stream[name] for stream in streams)
         free = self._disk_free()
+        left = counts["disk_seconds"]
+        if left is None and free is not None and self._log_options.keep is None:
+            left = free / self._bytes_per_second
         return {
             **total,
             "elapsed": elapsed,
             "slowest_write_s": counts["slowest_write_ns"] / 1e9,
             "disk_free": free,
-            "disk_seconds": None if free is None else free / self._bytes_per_second,
+            "disk_seconds": left,
             "streams": streams,
             "stages": counts["stages"],
             "derived": counts["derived"],
             "workers": counts["workers"],
         }
+
+    def _warn_of_disk(self) -> None:
+        """Warns once if the disk is full before the recording ends, or soon where it has no end."""
+        now = time.monotonic()
+        if self._disk_told or self._path is None or now < self._disk_next:
+            return
+        self._disk_next = now + 1.0
+        try:
+            stats = self.stats()
+        except RuntimeError:
+            return
+        left = stats["disk_seconds"]
+        needed = max(
+            (stream["wanted"] - stream["samples"]) / stream["rate"]
+            if stream["wanted"] is not None and stream["rate"]
+            else math.inf
+            for stream in stats["streams"]
+        )
+        if left is None or left >= min(self._log_options.warn_seconds, needed):
+            return
+        self._disk_told = True
+        warnings.warn(
+            f"the disk of {self._path} has {stats['disk_free'] / 1e9:,.2f} GB left for the recording, "
+            f"which lasts {left:,.0f} s: free some space, or the recording ends then",
+            DiskLowWarning,
+            stacklevel=4,
+        )
 
     def _disk_free(self) -> int | None:
         if self._path is None:
@@ -843,6 +883,7 @@ class Recorder:
             files=tuple(map(str, counts["files"] or expected)),
             file_bytes=counts["file_bytes"] or 0,
             io=counts["io"] or "none",
+            io_reason=counts["io_reason"] or "",
             slowest_write=counts["slowest_write_ns"] / 1e9,
             error=None if counts["error"] is None else str(counts["error"]),
             # Where blocks went that no counter knows, nobody knows either.

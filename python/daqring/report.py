@@ -202,6 +202,8 @@ class Report:
     dtype_reason: str
     #: How the file was written: direct or buffered; none without a file.
     io: str
+    #: Why: asked for, or what was measured.
+    io_reason: str
     #: Slots of the ring, samples per channel of a slot, and most slots that were in use at once.
     ring_slots: int
     block_samples: int
@@ -265,7 +267,7 @@ class Report:
                 f"{self.reads:,} reads, late by {self.lateness_p50 * 1e3:.2f} ms (median), "
                 f"{self.lateness_p99 * 1e3:.2f} ms (99 %), {self.lateness_max * 1e3:.2f} ms (most)",
             ),
-            ("file I/O", self.io),
+            ("file I/O", f"{self.io}{f' ({self.io_reason})' if self.io_reason else ''}"),
             (
                 "ring",
                 f"{self.ring_high_water} of {self.ring_slots} slots in use at most, "
@@ -296,6 +298,7 @@ def combine(
     files: tuple[str, ...],
     file_bytes: int,
     io: str,
+    io_reason: str = "",
     slowest_write: float,
     error: str | None = None,
     lost_unknown: bool = False,
@@ -341,6 +344,7 @@ def combine(
         dtype=_joined(stream.dtype for stream in streams),
         dtype_reason=_joined(stream.dtype_reason for stream in streams),
         io=io,
+        io_reason=io_reason,
         ring_slots=tight_ring.ring_slots,
         block_samples=tight_ring.block_samples,
         ring_high_water=tight_ring.ring_high_water,

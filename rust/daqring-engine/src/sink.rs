@@ -4,8 +4,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use daqring_log::{
-    Block, BlockTimes, ClockPair, Gap, GapCause, GroupSpec, LogError, LogSummary, LogWriter,
-    Properties, Record, Runs, SyncNeed,
+    Block, BlockTimes, ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogError, LogSummary,
+    LogWriter, Properties, Record, Runs, SyncNeed,
 };
 use daqring_ring::BlockHeader;
 
@@ -148,6 +148,11 @@ impl LogSink {
             Some(runs) => drop(self.runs.insert(stream, runs)),
             None => drop(self.runs.remove(&stream)),
         }
+    }
+
+    /// The room that the log's disk has.
+    pub fn disk_space(&self) -> DiskSpace {
+        self.log.disk_space()
     }
 
     /// Where notes for this log are taken.

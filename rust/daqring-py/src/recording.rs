@@ -9,7 +9,7 @@ use daqring_engine::{
     EngineError, Feed, Layout, LogSink, Note, Notes, NullSink, RecordingOptions, RecordingStats,
     Sink, StreamOptions, StreamStats, WorkStats,
 };
-use daqring_log::{ClockPair, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Scale};
+use daqring_log::{ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Scale};
 use daqring_ring::slots::{SlotOptions, SlotProducer};
 use daqring_ring::{Policy, WaitStrategy};
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
@@ -75,6 +75,7 @@ pub(crate) struct Recording {
     manuals: Vec<(String, Arc<Manual>)>,
     /// What stages use; dropped after `running`, whose threads have ended then.
     _keep: Vec<Py<PyAny>>,
+    space: Option<DiskSpace>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -206,6 +207,7 @@ impl Recording {
             }
             groups.extend(derived.iter().cloned());
             let mut notes = Notes::default();
+            let mut space = None;
             let sink: Box<dyn Sink> = match path {
                 None => Box::new(NullSink),
                 Some(path) => {
@@ -222,6 +224,7 @@ impl Recording {
                         sink.set_runs(stream, runs);
                     }
                     notes = sink.notes();
+                    space = Some(sink.disk_space());
                     Box::new(sink)
                 }
             };
@@ -247,6 +250,7 @@ impl Recording {
                     .collect(),
                 outstanding: Mutex::new(Vec::new()),
                 notes,
+                space,
             })
         })
     }
@@ -402,7 +406,15 @@ impl Recording {
                 .as_ref()
                 .map(daqring_engine::Recording::stats)
         });
-        stats.map(|stats| stats_dict(py, &stats)).transpose()
+        let Some(stats) = stats else {
+            return Ok(None);
+        };
+        let dict = stats_dict(py, &stats)?;
+        let space = self.space.as_ref();
+        let left = space.and_then(DiskSpace::time_left);
+        dict.set_item("disk_free", space.and_then(DiskSpace::free))?;
+        dict.set_item("disk_seconds", left.map(|left| left.as_secs_f64()))?;
+        Ok(Some(dict))
     }
 
     /// Drains the rings, ends the threads and finishes the log. `final_gaps`: (stream, first
@@ -458,6 +470,7 @@ impl Recording {
             "io",
             log.map(|log| if log.direct_io { "direct" } else { "buffered" }),
         )?;
+        dict.set_item("io_reason", log.map(|log| log.io_reason.clone()))?;
         dict.set_item(
             "law_holds",
             summary.stats.streams.iter().all(StreamStats::law_holds),
