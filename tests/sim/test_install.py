@@ -114,3 +114,33 @@ def test_the_command_line_refuses_nonsense() -> None:
     )
     assert done.returncode == 2
     assert "PCIe-6363" in done.stderr
+
+
+def run_simulated(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "daqring.sim", "--clock", "unthrottled", *arguments]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+def test_a_programs_arguments_exit_status_and_traceback(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import sys\n"
+        "print(__name__, sys.argv[1:], sys.argv[0].endswith('program.py'))\n"
+        "if sys.argv[1] == 'exit':\n"
+        "    sys.exit(int(sys.argv[2]))\n"
+        "if sys.argv[1] == 'raise':\n"
+        "    raise KeyError('in the program')\n"
+    )
+    for how in (["program.py"], ["-m", "program"]):
+        done = run_simulated(tmp_path, *how, "exit", "7", "--clock", "-m")
+        assert done.returncode == 7
+        assert done.stdout == "__main__ ['exit', '7', '--clock', '-m'] True\n"
+        done = run_simulated(tmp_path, *how, "raise")
+        assert done.returncode == 1
+        assert "KeyError: 'in the program'" in done.stderr
+        assert "program.py" in done.stderr
+    done = run_simulated(tmp_path, "nothing.py")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "no file 'nothing.py'" in done.stderr
+    (tmp_path / "rig.toml").write_text('[devices]\nA = "XYZ"\n')
+    done = run_simulated(tmp_path, "--devices", "rig.toml", "program.py", "x")
+    assert (done.returncode, "line 2" in done.stderr) == (2, True)
