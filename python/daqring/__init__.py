@@ -14,29 +14,23 @@ from daqring.errors import (
     DaqringError,
     DiskLowWarning,
     DriverError,
+    GapError,
     LogFormatError,
     RecordingError,
     SamplesLostWarning,
     TaskError,
 )
+from daqring.exporting import export, import_archive
+from daqring.log import Log, LogChannel, LogGroup, LogRecord, LogStream, open
 from daqring.log_options import LogOptions
 from daqring.pipeline import Pipeline
+from daqring.plotting import plot
 from daqring.queue import Queue, SpscQueue
 from daqring.recorder import Recorder, record
 from daqring.report import Gap, Report, StreamReport
 from daqring.stream import Stream, stream
 from daqring.taps import Block, Tap
-from daqring.tdms import (
-    Log,
-    LogChannel,
-    LogGroup,
-    Recovery,
-    Verification,
-    defragment,
-    open,
-    recover,
-    verify,
-)
+from daqring.tdms import Recovery, Verification, defragment, recover, verify
 from daqring.workers import Workers
 
 __all__ = [
@@ -46,11 +40,14 @@ __all__ = [
     "DiskLowWarning",
     "DriverError",
     "Gap",
+    "GapError",
     "Log",
     "LogChannel",
     "LogFormatError",
     "LogGroup",
     "LogOptions",
+    "LogRecord",
+    "LogStream",
     "Pipeline",
     "Queue",
     "Recorder",
@@ -68,7 +65,10 @@ __all__ = [
     "__version__",
     "cancelled",
     "defragment",
+    "export",
+    "import_archive",
     "open",
+    "plot",
     "record",
     "recover",
     "stream",

@@ -15,6 +15,7 @@ __all__ = [
     "DaqringError",
     "DiskLowWarning",
     "DriverError",
+    "GapError",
     "LogFormatError",
     "RecordingError",
     "SamplesLostWarning",
@@ -59,6 +60,10 @@ class LogFormatError(DaqringError, ValueError):
 
 class DiskLowWarning(UserWarning):
     """The disk will be full before the recording ends; see ``LogOptions.warn_left``."""
+
+
+class GapError(DaqringError, ValueError):
+    """Samples that were asked for are missing from the log; say what to do about it with ``gaps=``."""
 
 
 class SamplesLostWarning(UserWarning):

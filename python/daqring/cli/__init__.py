@@ -7,13 +7,24 @@ import warnings
 from collections.abc import Sequence
 
 import daqring
-from daqring.cli import check, defragment, devices, info, record, recover, stop, top, verify
+from daqring.cli import (
+    defragment,
+    devices,
+    export,
+    info,
+    plot,
+    record,
+    recover,
+    stop,
+    top,
+    verify,
+)
 from daqring.cli.arguments import EXIT_ERROR, Parser, Refusal, complain, sentence
 
 __all__ = ["main"]
 
 #: In the order of the help.
-COMMANDS = (record, check, top, stop, info, verify, recover, defragment, devices)
+COMMANDS = (record, top, stop, info, verify, recover, export, plot, defragment, devices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

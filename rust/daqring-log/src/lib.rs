@@ -45,6 +45,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod chunk;
 mod defragment;
 mod durable;
 mod error;
@@ -76,10 +77,11 @@ pub use layout::{
     Properties, PropertyValue, Record, Scale, StreamGap, Timestamp, property,
 };
 pub use plain::plain_segment;
-pub use reader::{Channel, Group, LogFile, Tail};
+pub use reader::{Channel, Group, LogFile, PlainRun, Tail};
 pub use recover::{RecoverOptions, RecoverReport, RecoveredStream, recover, recover_sources};
 pub use rotate::Rotation;
 pub use runs::{BlockTimes, Run, Runs, Times};
+pub use scale::Scaling;
 pub use segment::{RunId, crc32c};
 pub use source::Source;
 pub use space::DiskSpace;

@@ -5,14 +5,16 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use crate::chunk::{Layout, Rows, Run, SCRATCH, Stretch};
 use crate::error::LogError;
 use crate::layout::{
     ClockPair, DataType, Gap, GapCause, LOST_UNKNOWN, PlacedRecord, Properties, PropertyValue,
-    Scale, StreamGap, property,
+    StreamGap, property,
 };
-use crate::scale;
+use crate::scale::{Origin, Scaling};
 use crate::segment::{
-    BlockStamp, HOUSEKEEPING, IndexEntry, MetadataReader, RunId, Stamp, key, split_path, toc,
+    BlockStamp, DaqmxIndex, HOUSEKEEPING, IndexEntry, MetadataReader, RunId, Stamp, key,
+    split_path, toc,
 };
 use crate::source::{FileSource, Source};
 use crate::stamped::Stamped;
@@ -49,7 +51,19 @@ pub struct Channel {
     pub len: u64,
     /// As the file has them, the last value of each.
     pub properties: Properties,
+    /// Number of its scaling.
     id: usize,
+    /// Its values, or those of each of its DAQmx scalers with the scaler's number.
+    tracks: Vec<Track>,
+}
+
+/// Values of one type that a channel has in the file.
+#[derive(Debug, Clone, Copy)]
+struct Track {
+    id: u32,
+    data_type: DataType,
+    scaler: Option<u32>,
+    len: u64,
 }
 
 impl Channel {
@@ -61,14 +75,6 @@ impl Channel {
     /// The value of a property.
     pub fn property(&self, name: &str) -> Option<&PropertyValue> {
         property(&self.properties, name)
-    }
-
-    /// How the recorded values become physical ones.
-    ///
-    /// # Errors
-    /// [`LogError::Unsupported`] for scales that this reader does not know.
-    pub fn scale(&self) -> Result<Scale, LogError> {
-        scale::from_properties(&self.properties)
     }
 
     /// The unit of the physical values; empty if the file does not say.
@@ -102,6 +108,8 @@ pub struct Group {
     pub properties: Properties,
     /// In the order of the file.
     pub channels: Vec<Channel>,
+    /// Index in its stream of the group's first sample, for files of this project.
+    pub first_sample: Option<u64>,
 }
 
 impl Group {
@@ -123,78 +131,11 @@ impl Group {
     }
 }
 
-/// One channel's run in the chunks of some segments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Run {
-    channel: u32,
-    data_type: DataType,
-    /// Values per chunk.
-    count: u64,
-    /// Bytes per chunk.
-    bytes: u64,
-    /// From the chunk's start; in interleaved data from the row's.
-    offset: u64,
-}
-
-/// How the chunks of some segments are divided.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Layout {
-    runs: Vec<Run>,
-    chunk_bytes: u64,
-    interleaved: bool,
-    big_endian: bool,
-    /// NI-DAQmx raw data: their place is known, their contents need the device's scalers.
-    daqmx: bool,
-}
-
 struct Segment {
     data_at: u64,
     chunks: u64,
     layout: u32,
     source: u32,
-}
-
-/// Values of one channel that lie in one chunk.
-struct Stretch<'a> {
-    source: &'a dyn Source,
-    layout: &'a Layout,
-    run: &'a Run,
-    /// Where the chunk begins in its file.
-    base: u64,
-    /// First value in the chunk, and how many.
-    from: u64,
-    count: u64,
-}
-
-impl Stretch<'_> {
-    fn read(&self, size: usize, target: &mut [u8]) -> Result<(), LogError> {
-        let (layout, run) = (self.layout, self.run);
-        let failed =
-            |at: u64| move |error| LogError::format(at, format!("reading failed: {error}"));
-        if layout.interleaved {
-            let row = (layout.chunk_bytes / run.count) as usize;
-            let rows_at_once = (SCRATCH / row).max(1);
-            let mut scratch = vec![0; rows_at_once.min(target.len() / size) * row];
-            for (step, part) in target.chunks_mut(rows_at_once * size).enumerate() {
-                let rows = part.len() / size;
-                let at = self.base + (self.from + (step * rows_at_once) as u64) * row as u64;
-                let scratch = &mut scratch[..rows * row];
-                self.source.read_exact_at(scratch, at).map_err(failed(at))?;
-                let offset = run.offset as usize;
-                for (value, row) in part.chunks_exact_mut(size).zip(scratch.chunks_exact(row)) {
-                    value.copy_from_slice(&row[offset..offset + size]);
-                }
-            }
-        } else {
-            let at = self.base + run.offset + self.from * size as u64;
-            self.source.read_exact_at(target, at).map_err(failed(at))?;
-        }
-        if layout.big_endian {
-            let unit = run.data_type.swap_unit();
-            target.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
-        }
-        Ok(())
-    }
 }
 
 /// Values of one channel from `first` on are in segment `segment`.
@@ -205,6 +146,21 @@ struct Piece {
     run: u32,
 }
 
+/// Recorded numbers that lie side by side in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlainRun {
+    /// Where in the file.
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Index of the group.
+    pub group: usize,
+    /// Index of the channel in its group.
+    pub channel: usize,
+    /// Number of the first value in its channel.
+    pub first: u64,
+}
+
 /// A file opened for reading. Reads go through the operating system's cache; no thread is excluded.
 pub struct LogFile {
     /// The log, then its tails.
@@ -213,8 +169,10 @@ pub struct LogFile {
     groups: Vec<Group>,
     layouts: Vec<Layout>,
     segments: Vec<Segment>,
-    /// Per channel, made when first needed.
+    /// Per track, made when first needed.
     pieces: Vec<OnceLock<Vec<Piece>>>,
+    /// Per channel, made when first needed.
+    scalings: Vec<OnceLock<Result<Arc<Scaling>, String>>>,
     gaps: Vec<StreamGap>,
     records: Vec<PlacedRecord>,
     tail: Tail,
@@ -233,8 +191,6 @@ impl std::fmt::Debug for LogFile {
     }
 }
 
-/// Bytes of scratch memory that a read uses at most, besides the caller's buffer.
-const SCRATCH: usize = 1 << 20;
 /// How far back torn segments are looked for at the end of a recording that was not finished.
 const TORN_SEGMENTS: usize = 256;
 const TORN_BYTES: u64 = 1 << 30;
@@ -476,16 +432,117 @@ impl LogFile {
             })
     }
 
-    fn pieces(&self, channel: &Channel) -> &[Piece] {
-        self.pieces[channel.id].get_or_init(|| {
+    /// How the recorded values of a channel become physical ones: by its own scales, or else its group's or its
+    /// file's.
+    ///
+    /// # Errors
+    /// [`LogError::Unsupported`] for scales that this reader does not know, [`LogError::Range`].
+    pub fn scaling(&self, group: usize, channel: usize) -> Result<Arc<Scaling>, LogError> {
+        let entry = self.channel(group, channel)?;
+        let read = || {
+            for properties in [
+                &entry.properties,
+                &self.groups[group].properties,
+                &self.properties,
+            ] {
+                match Scaling::from_properties(properties) {
+                    Ok(None) => {}
+                    Ok(Some(scaling)) => return Ok(Arc::new(scaling)),
+                    Err(LogError::Unsupported(what)) => return Err(what),
+                    Err(other) => return Err(other.to_string()),
+                }
+            }
+            Ok(Arc::new(Scaling::none()))
+        };
+        self.scalings[entry.id]
+            .get_or_init(read)
+            .clone()
+            .map_err(LogError::Unsupported)
+    }
+
+    /// True where physical values are other than the recorded ones, or cannot be made of them.
+    pub fn is_scaled(&self, group: usize, channel: usize) -> bool {
+        let Ok(entry) = self.channel(group, channel) else {
+            return false;
+        };
+        match self.scaling(group, channel) {
+            Ok(scaling) if scaling.is_identity() => {
+                // Another scaler's values than the first one's.
+                entry.track(scaling.plain_origin()).map(|track| track.id)
+                    != entry.tracks.first().map(|track| track.id)
+            }
+            _ => true,
+        }
+    }
+
+    /// First values of the pieces in which the values of a channel lie in the file: one per segment.
+    ///
+    /// # Errors
+    /// [`LogError::Range`].
+    pub fn segment_starts(&self, group: usize, channel: usize) -> Result<Vec<u64>, LogError> {
+        let channel = self.channel(group, channel)?;
+        let track = channel.tracks.first();
+        Ok(track.map_or_else(Vec::new, |track| {
+            self.pieces(track.id)
+                .iter()
+                .map(|piece| piece.first)
+                .collect()
+        }))
+    }
+
+    /// Where recorded numbers lie in the file as numpy has them: little-endian, side by side, in whole bytes. In the
+    /// order of the file, for some of its segments (of [`segment_count`](Self::segment_count)).
+    pub fn plain_runs(&self, segments: Range<usize>) -> Vec<PlainRun> {
+        let mut owners = vec![None; self.pieces.len()];
+        for (group, entry) in self.groups.iter().enumerate() {
+            for (channel, entry) in entry.channels.iter().enumerate() {
+                if let [track] = entry.tracks.as_slice() {
+                    owners[track.id as usize] = Some((group, channel));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        for at in segments.start..segments.end.min(self.segments.len()) {
+            let segment = &self.segments[at];
+            let layout = &self.layouts[segment.layout as usize];
+            if segment.source != 0 || layout.big_endian {
+                continue;
+            }
+            let begin = found.len();
+            for run in &layout.runs {
+                let Some((group, channel)) = owners[run.track as usize] else {
+                    continue;
+                };
+                if !run.contiguous() || run.bit.is_some() || run.count == 0 {
+                    continue;
+                }
+                let pieces = self.pieces(run.track);
+                let place = pieces.partition_point(|piece| (piece.segment as usize) < at);
+                let Some(piece) = pieces.get(place) else {
+                    continue;
+                };
+                for chunk in 0..segment.chunks {
+                    found.push(PlainRun {
+                        offset: segment.data_at + chunk * layout.chunk_bytes + run.base,
+                        bytes: run.count * run.stride,
+                        group,
+                        channel,
+                        first: piece.first + chunk * run.count,
+                    });
+                }
+            }
+            found[begin..].sort_by_key(|run| run.offset);
+        }
+        found
+    }
+
+    fn pieces(&self, track: u32) -> &[Piece] {
+        self.pieces[track as usize].get_or_init(|| {
             let runs: Vec<Option<u32>> = self
                 .layouts
                 .iter()
                 .map(|layout| {
-                    let at = layout
-                        .runs
-                        .iter()
-                        .position(|run| run.channel as usize == channel.id);
+                    let at = layout.runs.iter().position(|run| run.track == track);
                     at.map(|at| at as u32)
                 })
                 .collect();
@@ -544,55 +601,169 @@ impl LogFile {
                 out.len()
             )));
         }
+        if channel.tracks.len() > 1 {
+            return Err(LogError::Unsupported(format!(
+                "the recorded values of {} as one array: it has {} NI-DAQmx scalers; read scaled values",
+                channel.name,
+                channel.tracks.len()
+            )));
+        }
+        match channel.tracks.first() {
+            Some(track) => self.read_track(track, range, out, &mut Rows::default()),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads recorded values of several channels of a group, as [`read_raw`](Self::read_raw) does for one; those of
+    /// interleaved data in one pass.
+    ///
+    /// # Errors
+    /// As [`read_raw`](Self::read_raw).
+    pub fn read_raw_many(
+        &self,
+        group: usize,
+        channels: &[usize],
+        range: Range<u64>,
+        outs: &mut [&mut [u8]],
+    ) -> Result<(), LogError> {
+        let mut rows = Rows::default();
+        for window in self.windows(group, channels, range.clone())? {
+            for (channel, out) in channels.iter().zip(outs.iter_mut()) {
+                let entry = self.channel(group, *channel)?;
+                let size = entry.data_type.size().unwrap_or(0) as u64;
+                let [track] = entry.tracks.as_slice() else {
+                    self.read_raw(group, *channel, range.clone(), out)?;
+                    continue;
+                };
+                LogFile::check_range(entry, &range)?;
+                let place = |value: u64| ((value - range.start) * size) as usize;
+                let part = out.get_mut(place(window.start)..place(window.end));
+                let part = part.ok_or_else(|| {
+                    LogError::Range(format!("The buffer for {} is too small.", entry.name))
+                })?;
+                self.read_track(track, window.clone(), part, &mut rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads physical values of several channels of a group, as [`read_scaled`](Self::read_scaled) does for one;
+    /// those of interleaved data in one pass.
+    ///
+    /// # Errors
+    /// As [`read_scaled`](Self::read_scaled).
+    pub fn read_scaled_many(
+        &self,
+        group: usize,
+        channels: &[usize],
+        range: Range<u64>,
+        outs: &mut [&mut [f64]],
+    ) -> Result<(), LogError> {
+        let mut rows = Rows::default();
+        for window in self.windows(group, channels, range.clone())? {
+            for (channel, out) in channels.iter().zip(outs.iter_mut()) {
+                let place = |value: u64| (value - range.start) as usize;
+                let part = out.get_mut(place(window.start)..place(window.end));
+                let part = part.ok_or_else(|| {
+                    LogError::Range("The buffer for scaled values is too small.".to_owned())
+                })?;
+                self.read_scaled_rows(group, *channel, window.clone(), part, &mut rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Divides a range so that the channels of interleaved data find the rows that another has read.
+    fn windows(
+        &self,
+        group: usize,
+        channels: &[usize],
+        range: Range<u64>,
+    ) -> Result<Vec<Range<u64>>, LogError> {
+        let mut widest = 0;
+        for channel in channels {
+            let entry = self.channel(group, *channel)?;
+            LogFile::check_range(entry, &range)?;
+            for layout in &self.layouts {
+                for track in &entry.tracks {
+                    let run = layout.runs.iter().find(|run| run.track == track.id);
+                    if let Some(run) = run.filter(|run| !run.contiguous()) {
+                        widest = widest.max(run.stride);
+                    }
+                }
+            }
+        }
+        if widest == 0 || channels.len() < 2 {
+            return Ok(vec![range]);
+        }
+        let step = (SCRATCH as u64 / 4 / widest).max(1);
+        let mut windows = Vec::new();
+        let mut from = range.start;
+        while from < range.end {
+            let to = from.saturating_add(step).min(range.end);
+            windows.push(from..to);
+            from = to;
+        }
+        Ok(windows)
+    }
+
+    fn read_track(
+        &self,
+        track: &Track,
+        range: Range<u64>,
+        out: &mut [u8],
+        rows: &mut Rows,
+    ) -> Result<(), LogError> {
+        let size = track.data_type.size().unwrap_or(1);
         let mut rest = out;
-        self.each_stretch(channel, range, |stretch| {
+        self.each_stretch(track, range, |stretch| {
             let (target, after) =
                 std::mem::take(&mut rest).split_at_mut(stretch.count as usize * size);
             rest = after;
-            stretch.read(size, target)
+            stretch.read(size, target, rows)
         })
     }
 
-    /// Calls `visit` for each stretch of values that lies in one chunk.
+    /// Calls `visit` for each stretch of values that lies in one chunk, or in several whose rows follow each other.
     fn each_stretch(
         &self,
-        channel: &Channel,
+        track: &Track,
         range: Range<u64>,
         mut visit: impl FnMut(Stretch<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
         if range.is_empty() {
             return Ok(());
         }
-        let pieces = self.pieces(channel);
+        let pieces = self.pieces(track.id);
         let mut at = pieces
             .partition_point(|piece| piece.first <= range.start)
             .saturating_sub(1);
         let mut position = range.start;
         while position < range.end {
-            let piece = &pieces[at];
+            let Some(piece) = pieces.get(at) else {
+                return Err(LogError::Range("There are fewer samples.".to_owned()));
+            };
             let segment = &self.segments[piece.segment as usize];
             let layout = &self.layouts[segment.layout as usize];
-            if layout.daqmx {
-                return Err(LogError::Unsupported(format!(
-                    "NI-DAQmx raw data (channel {})",
-                    channel.name
-                )));
-            }
             let run = &layout.runs[piece.run as usize];
             let inside = position - piece.first;
-            let (chunk, from) = (inside / run.count, inside % run.count);
-            let count = (run.count - from).min(range.end - position);
-            let base = segment.data_at + chunk * layout.chunk_bytes;
+            let total = run.count * segment.chunks;
+            // Where chunks are nothing but rows, all of them are as one.
+            let one = run.stride.checked_mul(run.count) == Some(layout.chunk_bytes);
+            let length = if one { total } else { run.count };
+            let (chunk, from) = (inside / length, inside % length);
+            let count = (length - from).min(range.end - position);
             visit(Stretch {
                 source: &*self.sources[segment.source as usize],
+                number: segment.source,
                 layout,
                 run,
-                base,
+                chunk: segment.data_at + chunk * layout.chunk_bytes,
                 from,
                 count,
             })?;
             position += count;
-            if chunk + 1 == segment.chunks && from + count == run.count {
+            if inside + count == total {
                 at += 1;
             }
         }
@@ -610,31 +781,116 @@ impl LogFile {
         range: Range<u64>,
         out: &mut [f64],
     ) -> Result<(), LogError> {
-        let (at, channel) = (channel, self.channel(group, channel)?);
-        LogFile::check_range(channel, &range)?;
+        LogFile::check_range(self.channel(group, channel)?, &range)?;
+        self.read_scaled_rows(group, channel, range, out, &mut Rows::default())
+    }
+
+    fn read_scaled_rows(
+        &self,
+        group: usize,
+        channel: usize,
+        range: Range<u64>,
+        out: &mut [f64],
+        rows: &mut Rows,
+    ) -> Result<(), LogError> {
+        let entry = self.channel(group, channel)?;
         if range.end - range.start != out.len() as u64 {
             return Err(LogError::Range(format!(
                 "The buffer for {} samples of {} has room for {}.",
                 range.end - range.start,
-                channel.name,
+                entry.name,
                 out.len()
             )));
         }
-        let scale = channel.scale()?;
-        let size = channel
-            .data_type
-            .size()
-            .ok_or_else(|| LogError::Unsupported("text as numbers".to_owned()))?;
+        let scaling = self.scaling(group, channel)?;
+        let mut tracks = Vec::new();
+        let mut row = 0;
+        for origin in scaling.origins() {
+            let track = entry.track(*origin).ok_or_else(|| {
+                LogError::Unsupported(format!("{}: it has no values for {origin:?}", entry.name))
+            })?;
+            let size = track
+                .data_type
+                .size()
+                .ok_or_else(|| LogError::Unsupported("text as numbers".to_owned()))?;
+            if track.len != entry.len {
+                return Err(LogError::Unsupported(format!(
+                    "{}, whose NI-DAQmx scalers have different numbers of values",
+                    entry.name
+                )));
+            }
+            row += size;
+            tracks.push((track, size));
+        }
         // Small enough to stay in the processor's cache between reading and scaling.
-        let step = (SCRATCH / 4 / size).min(out.len().max(1));
-        let mut scratch = vec![0; step * size];
+        let step = (SCRATCH / 4 / row.max(1)).min(out.len()).max(1);
+        let mut raw: Vec<Vec<u8>> = tracks
+            .iter()
+            .map(|(_, size)| vec![0; step * size])
+            .collect();
+        let mut scratch = Vec::new();
         let mut from = range.start;
         for part in out.chunks_mut(step) {
             let to = from + part.len() as u64;
-            let raw = &mut scratch[..part.len() * size];
-            self.read_raw(group, at, from..to, raw)?;
-            scale::apply(&scale, channel.data_type, raw, part)?;
+            let mut values = Vec::with_capacity(tracks.len());
+            for ((track, size), bytes) in tracks.iter().zip(&mut raw) {
+                let bytes = &mut bytes[..part.len() * size];
+                self.read_track(track, from..to, bytes, rows)?;
+                values.push((track.data_type, &*bytes));
+            }
+            scaling.apply(&values, part, &mut scratch)?;
             from = to;
+        }
+        Ok(())
+    }
+
+    /// The least and the greatest physical value between each two of the `edges`, which rise; NaN where there is none.
+    ///
+    /// # Errors
+    /// As [`read_scaled`](Self::read_scaled), and where the places do not fit the edges.
+    pub fn envelope(
+        &self,
+        group: usize,
+        channel: usize,
+        edges: &[u64],
+        least: &mut [f64],
+        greatest: &mut [f64],
+    ) -> Result<(), LogError> {
+        let places = edges.len().saturating_sub(1);
+        let rising = edges.windows(2).all(|pair| pair[0] <= pair[1]);
+        if least.len() != places || greatest.len() != places || !rising {
+            return Err(LogError::Range(
+                "An envelope needs rising edges, and a place less than those.".to_owned(),
+            ));
+        }
+        least.fill(f64::NAN);
+        greatest.fill(f64::NAN);
+        let (Some(first), Some(last)) = (edges.first(), edges.last()) else {
+            return Ok(());
+        };
+        LogFile::check_range(self.channel(group, channel)?, &(*first..*last))?;
+        let mut scratch = vec![0.0; (SCRATCH / 8).min((last - first) as usize)];
+        let mut rows = Rows::default();
+        let (mut position, mut bucket) = (*first, 0);
+        while position < *last {
+            let end = (position + scratch.len() as u64).min(*last);
+            let values = &mut scratch[..(end - position) as usize];
+            self.read_scaled_rows(group, channel, position..end, values, &mut rows)?;
+            let mut done = 0;
+            while done < values.len() {
+                while edges[bucket + 1] <= position + done as u64 {
+                    bucket += 1;
+                }
+                let until = ((edges[bucket + 1] - position) as usize).min(values.len());
+                let (mut low, mut high) = (least[bucket], greatest[bucket]);
+                for value in &values[done..until] {
+                    low = low.min(*value);
+                    high = high.max(*value);
+                }
+                (least[bucket], greatest[bucket]) = (low, high);
+                done = until;
+            }
+            position = end;
         }
         Ok(())
     }
@@ -658,16 +914,20 @@ impl LogFile {
             )));
         }
         let mut texts = Vec::new();
-        self.each_stretch(channel, range, |stretch| {
+        let Some(track) = channel.tracks.first() else {
+            return Ok(texts);
+        };
+        self.each_stretch(track, range, |stretch| {
             let Stretch {
                 source,
                 layout,
                 run,
-                base,
+                chunk,
                 from,
                 count,
+                ..
             } = stretch;
-            let at = base + run.offset;
+            let at = chunk + run.base;
             let damaged =
                 |what: &str| LogError::format(at, format!("the text of {} {what}", channel.name));
             // The index was checked: the ends fit into the run, and the run fits into the file.
@@ -852,10 +1112,124 @@ struct ChannelEntry {
     group: usize,
     name: String,
     data_type: Option<DataType>,
-    /// The last raw-data index: values and bytes per chunk, and whether it was NI-DAQmx's own.
-    last: Option<(u64, u64, bool)>,
+    tracks: Vec<Track>,
+    last: Option<LastIndex>,
     /// Place in the active list, valid if there.
     active: Option<usize>,
+    /// It is in the active list and has data in the current segment.
+    has_data: bool,
+}
+
+/// The last raw-data index of a channel.
+enum LastIndex {
+    /// Values and bytes per chunk.
+    Values(u64, u64),
+    Daqmx(DaqmxIndex),
+}
+
+impl ChannelEntry {
+    /// Notes values of a type under the number of a scaler, or of none.
+    fn track(
+        &mut self,
+        scaler: Option<u32>,
+        data_type: DataType,
+        tracks: &mut u32,
+        base: u64,
+    ) -> Result<(), LogError> {
+        let same = |track: &&Track| track.scaler == scaler;
+        let fits = match self.tracks.iter().find(same) {
+            Some(track) => track.data_type == data_type,
+            // Values of its own and those of scalers do not go together.
+            None => self
+                .tracks
+                .iter()
+                .all(|track| track.scaler.is_some() == scaler.is_some()),
+        };
+        if !fits {
+            let what = format!("the data type of {} changes within the file", self.name);
+            return Err(LogError::format(base, what));
+        }
+        if !self.tracks.iter().any(|track| track.scaler == scaler) {
+            self.tracks.push(Track {
+                id: *tracks,
+                data_type,
+                scaler,
+                len: 0,
+            });
+            *tracks += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Channel {
+    fn track(&self, origin: Origin) -> Option<&Track> {
+        match origin {
+            Origin::Values => self.tracks.first(),
+            Origin::Scaler(number) => {
+                let mut tracks = self.tracks.iter();
+                tracks.find(|track| track.scaler.is_none_or(|scaler| scaler == number))
+            }
+        }
+    }
+}
+
+/// Where the scalers of NI-DAQmx raw data find their values: each chunk has the rows of one buffer after the other.
+fn daqmx_runs(channels: &[&ChannelEntry], offset: u64) -> Result<(Vec<Run>, u64), LogError> {
+    let wrong = |what: &str| LogError::format(offset, what.to_owned());
+    let indexes = channels.iter().filter_map(|channel| match &channel.last {
+        Some(LastIndex::Daqmx(index)) => Some((*channel, index)),
+        _ => None,
+    });
+    let indexes: Vec<(&ChannelEntry, &DaqmxIndex)> = indexes.collect();
+    let widths = indexes
+        .first()
+        .map_or(&[][..], |(_, index)| &index.widths[..]);
+    let mut counts = vec![0u64; widths.len()];
+    for (_, index) in &indexes {
+        if index.widths != widths {
+            return Err(wrong(
+                "channels of NI-DAQmx raw data tell of different rows",
+            ));
+        }
+        for scaler in &index.scalers {
+            let count = counts.get_mut(scaler.buffer as usize);
+            let count = count.ok_or_else(|| wrong("a NI-DAQmx scaler is in no buffer"))?;
+            *count = index.count.max(*count);
+        }
+    }
+    let mut bases = Vec::with_capacity(widths.len());
+    let mut chunk_bytes = 0u64;
+    for (width, count) in widths.iter().zip(&counts) {
+        bases.push(chunk_bytes);
+        chunk_bytes = count
+            .checked_mul(u64::from(*width))
+            .and_then(|bytes| bytes.checked_add(chunk_bytes))
+            .ok_or_else(|| wrong("the raw data are impossibly large"))?;
+    }
+    let mut runs = Vec::new();
+    for (channel, index) in indexes {
+        for scaler in &index.scalers {
+            let size = scaler.data_type.size().unwrap_or(0) as u64;
+            let width = u64::from(widths[scaler.buffer as usize]);
+            if u64::from(scaler.offset) + size > width {
+                return Err(wrong("a NI-DAQmx scaler lies outside of its row"));
+            }
+            let number = index.data_type.is_none().then_some(scaler.id);
+            let track = channel.tracks.iter().find(|track| track.scaler == number);
+            runs.push(Run {
+                track: track.map_or(0, |track| track.id),
+                data_type: scaler.data_type,
+                count: index.count,
+                bytes: index.count * size,
+                base: bases[scaler.buffer as usize],
+                stride: width,
+                offset: u64::from(scaler.offset),
+                bit: scaler.bit,
+            });
+        }
+    }
+    Ok((runs, chunk_bytes))
 }
 
 /// The active object list of TDMS, and everything learnt from metadata so far.
@@ -868,17 +1242,23 @@ struct Index {
     groups: Vec<(String, usize)>,
     group_by_name: HashMap<String, usize>,
     channels: Vec<ChannelEntry>,
-    /// Channels with raw data in the current segment, in order.
+    /// Channels that the current segment may have raw data of, in order.
     active: Vec<usize>,
+    /// Number of tracks so far.
+    tracks: u32,
     layouts: Vec<Arc<Layout>>,
     layout_by_content: HashMap<Arc<Layout>, u32>,
     current_layout: Option<u32>,
+    /// There were metadata since.
+    layout_may_change: bool,
     segments: Vec<Segment>,
     gaps: Vec<StreamGap>,
     records: Vec<PlacedRecord>,
     next_sample: HashMap<String, u64>,
     /// Values that the channels of each stream have by now.
     values: HashMap<String, u64>,
+    /// Per group, the first sample of its first block.
+    first_samples: HashMap<usize, u64>,
     /// Streams of the groups in the tails.
     stream_of: HashMap<String, String>,
     run: Option<RunId>,
@@ -964,7 +1344,8 @@ impl Index {
     fn add(&mut self, walked: &Walked<'_>) -> Result<bool, LogError> {
         let mask = walked.lead_in.toc;
         let mut stamp = Stamp::default();
-        let mut layout_may_change = mask & toc::META_DATA != 0;
+        // Also metadata of segments before that had no data.
+        self.layout_may_change |= mask & toc::META_DATA != 0;
         if mask & toc::META_DATA != 0 {
             if walked.unfinished && self.run.is_some() {
                 return Ok(false);
@@ -982,14 +1363,15 @@ impl Index {
         let big_endian = walked.big_endian();
         if let Some(current) = self.current_layout {
             let layout = &self.layouts[current as usize];
-            layout_may_change |=
+            self.layout_may_change |=
                 layout.interleaved != interleaved || layout.big_endian != big_endian;
         } else {
-            layout_may_change = true;
+            self.layout_may_change = true;
         }
         if mask & toc::RAW_DATA != 0 && walked.end > walked.data_at {
-            if layout_may_change {
+            if self.layout_may_change {
                 self.current_layout = Some(self.layout(walked, interleaved, big_endian)?);
+                self.layout_may_change = false;
             }
             let Some(current) = self.current_layout else {
                 return Ok(true);
@@ -1002,7 +1384,7 @@ impl Index {
                     format!("{bytes} bytes of raw data belong to no channel"),
                 ));
             }
-            let chunks = bytes / layout.chunk_bytes;
+            let (chunks, rest) = (bytes / layout.chunk_bytes, bytes % layout.chunk_bytes);
             // Multiplied here once with checks, so that no later sum over the file can overflow.
             for run in &layout.runs {
                 run.count.checked_mul(chunks).ok_or_else(|| {
@@ -1014,6 +1396,16 @@ impl Index {
                     data_at: walked.data_at,
                     chunks,
                     layout: current,
+                    source: self.source,
+                });
+            }
+            if rest > 0
+                && let Some(layout) = self.partial(current, rest, walked.unfinished)
+            {
+                self.segments.push(Segment {
+                    data_at: walked.data_at + bytes - rest,
+                    chunks: 1,
+                    layout,
                     source: self.source,
                 });
             }
@@ -1034,6 +1426,7 @@ impl Index {
         if walked.lead_in.toc & toc::NEW_OBJECT_LIST != 0 {
             for channel in self.active.drain(..) {
                 self.channels[channel].active = None;
+                self.channels[channel].has_data = false;
             }
         }
         let count = reader.u32()?;
@@ -1099,8 +1492,10 @@ impl Index {
                     group,
                     name,
                     data_type: None,
+                    tracks: Vec::new(),
                     last: None,
                     active: None,
+                    has_data: false,
                 });
                 Kind::Channel(self.channels.len() - 1)
             }
@@ -1133,16 +1528,14 @@ impl Index {
     fn set_index(&mut self, channel: usize, index: IndexEntry, base: u64) -> Result<(), LogError> {
         let entry = &mut self.channels[channel];
         let wrong = |what: String| Err(LogError::format(base, what));
+        // A channel keeps its place among the others also while it has no data.
+        if entry.active.is_none() {
+            entry.active = Some(self.active.len());
+            self.active.push(channel);
+        }
+        entry.has_data = !matches!(index, IndexEntry::None);
         match index {
-            IndexEntry::None => {
-                if let Some(at) = entry.active.take() {
-                    self.active.remove(at);
-                    for (at, channel) in self.active.iter().enumerate().skip(at) {
-                        self.channels[*channel].active = Some(at);
-                    }
-                }
-                return Ok(());
-            }
+            IndexEntry::None => {}
             IndexEntry::AsBefore => {
                 if entry.last.is_none() {
                     return wrong(format!(
@@ -1156,12 +1549,8 @@ impl Index {
                 count,
                 bytes,
             } => {
-                if entry.data_type.is_some_and(|before| before != data_type) {
-                    return wrong(format!(
-                        "the data type of {} changes within the file",
-                        entry.name
-                    ));
-                }
+                entry.track(None, data_type, &mut self.tracks, base)?;
+                entry.data_type = Some(data_type);
                 let bytes = match (data_type.size(), bytes) {
                     (Some(size), _) => count.checked_mul(size as u64),
                     (None, Some(bytes)) => count
@@ -1176,14 +1565,16 @@ impl Index {
                         entry.name
                     ));
                 };
-                entry.data_type = Some(data_type);
-                entry.last = Some((count, bytes, false));
+                entry.last = Some(LastIndex::Values(count, bytes));
             }
-            IndexEntry::Daqmx => entry.last = Some((0, 0, true)),
-        }
-        if entry.active.is_none() {
-            entry.active = Some(self.active.len());
-            self.active.push(channel);
+            IndexEntry::Daqmx(daqmx) => {
+                for scaler in &daqmx.scalers {
+                    let number = daqmx.data_type.is_none().then_some(scaler.id);
+                    entry.track(number, scaler.data_type, &mut self.tracks, base)?;
+                }
+                entry.data_type = entry.tracks.first().map(|track| track.data_type);
+                entry.last = Some(LastIndex::Daqmx(daqmx));
+            }
         }
         Ok(())
     }
@@ -1196,37 +1587,56 @@ impl Index {
         big_endian: bool,
     ) -> Result<u32, LogError> {
         let wrong = |what: &str| LogError::format(walked.offset, what.to_owned());
-        let mut runs = Vec::with_capacity(self.active.len());
-        let mut chunk_bytes = 0u64;
-        let mut row = 0u64;
-        let mut daqmx = walked.lead_in.toc & toc::DAQMX_RAW != 0;
-        for channel in &self.active {
-            let entry = &self.channels[*channel];
-            let (count, bytes, own) = entry.last.unwrap_or((0, 0, false));
-            daqmx |= own;
-            let data_type = entry.data_type.unwrap_or(DataType::F64);
-            runs.push(Run {
-                channel: *channel as u32,
-                data_type,
-                count,
-                bytes,
-                offset: if interleaved { row } else { chunk_bytes },
-            });
-            row += data_type.size().unwrap_or(0) as u64;
-            chunk_bytes = chunk_bytes
-                .checked_add(bytes)
-                .ok_or_else(|| wrong("the raw data are impossibly large"))?;
-        }
-        if daqmx {
-            return Err(LogError::Unsupported("NI-DAQmx raw data".to_owned()));
-        }
-        if interleaved {
-            let same = runs.windows(2).all(|pair| pair[0].count == pair[1].count);
-            let sized = runs.iter().all(|run| run.data_type.size().is_some());
-            if !same || !sized {
-                return Err(wrong("interleaved channels have different lengths"));
+        let channels = self.active.iter().map(|channel| &self.channels[*channel]);
+        let channels: Vec<&ChannelEntry> = channels.filter(|channel| channel.has_data).collect();
+        let of_daqmx = channels
+            .iter()
+            .filter(|channel| matches!(channel.last, Some(LastIndex::Daqmx(_))))
+            .count();
+        let (runs, chunk_bytes) = if of_daqmx > 0 {
+            if of_daqmx != channels.len() {
+                return Err(LogError::Unsupported(
+                    "segments that have both NI-DAQmx raw data and other data".to_owned(),
+                ));
             }
-        }
+            daqmx_runs(&channels, walked.offset)?
+        } else {
+            let mut runs = Vec::with_capacity(channels.len());
+            let (mut chunk_bytes, mut row) = (0u64, 0u64);
+            // A single channel of text is not interleaved, whatever the segment says.
+            let text = |entry: &&ChannelEntry| entry.data_type == Some(DataType::String);
+            let interleaved = interleaved && !(channels.len() == 1 && channels.iter().all(text));
+            for entry in &channels {
+                let Some(LastIndex::Values(count, bytes)) = entry.last else {
+                    continue;
+                };
+                let data_type = entry.data_type.unwrap_or(DataType::F64);
+                let size = data_type.size().unwrap_or(0) as u64;
+                runs.push(Run {
+                    track: entry.tracks.first().map_or(0, |track| track.id),
+                    data_type,
+                    count,
+                    bytes,
+                    base: if interleaved { 0 } else { chunk_bytes },
+                    stride: size,
+                    offset: if interleaved { row } else { 0 },
+                    bit: None,
+                });
+                row += size;
+                chunk_bytes = chunk_bytes
+                    .checked_add(bytes)
+                    .ok_or_else(|| wrong("the raw data are impossibly large"))?;
+            }
+            if interleaved {
+                let same = runs.windows(2).all(|pair| pair[0].count == pair[1].count);
+                let sized = runs.iter().all(|run| run.stride > 0);
+                if !same || !sized {
+                    return Err(wrong("interleaved channels have different lengths"));
+                }
+                runs.iter_mut().for_each(|run| run.stride = row);
+            }
+            (runs, chunk_bytes)
+        };
         if let Some(current) = self.current_layout {
             let layout = &self.layouts[current as usize];
             if layout.runs == runs
@@ -1236,13 +1646,16 @@ impl Index {
                 return Ok(current);
             }
         }
-        let layout = Arc::new(Layout {
+        Ok(self.keep_layout(Layout {
             runs,
             chunk_bytes,
             interleaved,
             big_endian,
-            daqmx,
-        });
+        }))
+    }
+
+    fn keep_layout(&mut self, layout: Layout) -> u32 {
+        let layout = Arc::new(layout);
         let next = self.layouts.len() as u32;
         let at = *self
             .layout_by_content
@@ -1251,12 +1664,74 @@ impl Index {
         if at == next {
             self.layouts.push(layout);
         }
-        Ok(at)
+        at
+    }
+
+    /// The layout of a last chunk of which there are only `bytes`; `None` if no value is whole.
+    ///
+    /// What of it counts is what npTDMS reads: of interleaved data whole rows, of a segment that was cut off the
+    /// values one channel after the other, of one that was not the same share of each channel.
+    fn partial(&mut self, layout: u32, bytes: u64, unfinished: bool) -> Option<u32> {
+        let whole = &self.layouts[layout as usize];
+        let mut runs = whole.runs.clone();
+        if runs.iter().any(|run| run.stride == 0) {
+            return None;
+        }
+        let rows = runs
+            .iter()
+            .any(|run| !run.contiguous() || run.bit.is_some());
+        let share = |count: u64| {
+            (u128::from(count) * u128::from(bytes) / u128::from(whole.chunk_bytes)) as u64
+        };
+        if rows {
+            for run in &mut runs {
+                let there = bytes.saturating_sub(run.base) / run.stride;
+                run.count = run.count.min(there);
+            }
+        } else {
+            let (mut left, mut base) = (bytes, 0);
+            for run in &mut runs {
+                let full = run.count;
+                run.count = match unfinished {
+                    true => run.count.min(left / run.stride),
+                    false => share(run.count),
+                };
+                run.bytes = run.count * run.stride;
+                // Behind a channel that is cut off there is nothing.
+                left = if run.count < full {
+                    0
+                } else {
+                    left.saturating_sub(run.bytes)
+                };
+                if !unfinished {
+                    run.base = base;
+                }
+                base += run.bytes;
+            }
+        }
+        if runs.iter().all(|run| run.count == 0) {
+            return None;
+        }
+        let (interleaved, big_endian) = (whole.interleaved, whole.big_endian);
+        Some(self.keep_layout(Layout {
+            runs,
+            chunk_bytes: bytes,
+            interleaved,
+            big_endian,
+        }))
+    }
+
+    /// The group whose data the current segment has.
+    fn active_group(&self) -> Option<usize> {
+        let mut channels = self.active.iter().map(|channel| &self.channels[*channel]);
+        channels
+            .find(|channel| channel.has_data)
+            .map(|channel| channel.group)
     }
 
     /// Name of the stream whose data the current segment has.
     fn active_stream(&self) -> Option<String> {
-        let group = self.channels[*self.active.first()?].group;
+        let group = self.active_group()?;
         let (name, object) = &self.groups[group];
         let properties = self.objects.get(*object).map(|object| &object.properties);
         let stream = properties.and_then(|map| property(&map.list, key::STREAM));
@@ -1275,6 +1750,11 @@ impl Index {
         let Some(stream) = self.active_stream() else {
             return;
         };
+        if let Some(group) = self.active_group() {
+            self.first_samples
+                .entry(group)
+                .or_insert(block.first_sample);
+        }
         if block.lost_before != 0 {
             let count = (block.lost_before != LOST_UNKNOWN).then_some(block.lost_before);
             let first_sample = match count {
@@ -1338,12 +1818,11 @@ impl Index {
         for segment in &self.segments {
             chunks_of[segment.layout as usize] += segment.chunks;
         }
-        let mut lengths = vec![0u64; self.channels.len()];
+        let mut lengths = vec![0u64; self.tracks as usize];
         for (layout, chunks) in self.layouts.iter().zip(&chunks_of) {
             for run in &layout.runs {
                 let values = run.count.saturating_mul(*chunks);
-                lengths[run.channel as usize] =
-                    lengths[run.channel as usize].saturating_add(values);
+                lengths[run.track as usize] = lengths[run.track as usize].saturating_add(values);
             }
         }
         let mut properties: Vec<Properties> = self
@@ -1365,20 +1844,27 @@ impl Index {
         let mut groups: Vec<Group> = self
             .groups
             .into_iter()
-            .map(|(name, object)| Group {
+            .enumerate()
+            .map(|(at, (name, object))| Group {
                 name,
                 properties: take(object),
                 channels: Vec::new(),
+                first_sample: self.first_samples.get(&at).copied(),
             })
             .collect();
         let channel_count = self.channels.len();
-        for (id, entry) in self.channels.into_iter().enumerate() {
+        for (id, mut entry) in self.channels.into_iter().enumerate() {
+            for track in &mut entry.tracks {
+                track.len = lengths[track.id as usize];
+            }
+            let len = entry.tracks.iter().map(|track| track.len).max();
             groups[entry.group].channels.push(Channel {
                 name: entry.name,
                 data_type: entry.data_type.unwrap_or(DataType::F64),
-                len: lengths[id],
+                len: len.unwrap_or(0),
                 properties: take(entry.object),
                 id,
+                tracks: entry.tracks,
             });
         }
         let layouts = {
@@ -1395,6 +1881,9 @@ impl Index {
             layouts,
             segments: self.segments,
             pieces: std::iter::repeat_with(OnceLock::new)
+                .take(self.tracks as usize)
+                .collect(),
+            scalings: std::iter::repeat_with(OnceLock::new)
                 .take(channel_count)
                 .collect(),
             gaps: self.gaps,

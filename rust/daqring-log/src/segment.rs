@@ -23,13 +23,18 @@ pub(crate) mod toc {
     pub(crate) const RAW_DATA: u32 = 1 << 3;
     pub(crate) const INTERLEAVED: u32 = 1 << 5;
     pub(crate) const BIG_ENDIAN: u32 = 1 << 6;
-    pub(crate) const DAQMX_RAW: u32 = 1 << 7;
 }
 
 const NO_RAW_DATA: u32 = 0xFFFF_FFFF;
 const INDEX_AS_BEFORE: u32 = 0;
 const DAQMX_FORMAT_CHANGING: u32 = 0x1269;
-const DAQMX_DIGITAL_LINE: u32 = 0x1369;
+const DAQMX_DIGITAL_LINE: u32 = 0x126A;
+/// What NI's description of the format says; files have the number above.
+const DAQMX_DIGITAL_LINE_AS_DOCUMENTED: u32 = 0x1369;
+/// Data type of a channel whose values are those of DAQmx scalers.
+const DAQMX_RAW_TYPE: u32 = 0xFFFF_FFFF;
+/// Data type of a channel without values.
+const VOID: u32 = 0;
 
 /// The group that holds what the log keeps about itself.
 pub(crate) const HOUSEKEEPING: &str = "daqring";
@@ -458,8 +463,33 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     out
 }
 
+/// One of the numbers that NI-DAQmx raw data hold for a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scaler {
+    /// Number of the scaler, which scales name.
+    pub(crate) id: u32,
+    pub(crate) data_type: DataType,
+    /// Index of the buffer among those of a chunk, each with rows of its own width.
+    pub(crate) buffer: u32,
+    /// Place in the row, in bytes.
+    pub(crate) offset: u32,
+    /// For a digital line: which bit of the value.
+    pub(crate) bit: Option<u8>,
+}
+
+/// The raw-data index of a channel in NI-DAQmx raw data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DaqmxIndex {
+    /// The channel's own type; `None` where its values are those of scalers.
+    pub(crate) data_type: Option<DataType>,
+    pub(crate) count: u64,
+    pub(crate) scalers: Vec<Scaler>,
+    /// Bytes of a row of each buffer.
+    pub(crate) widths: Vec<u32>,
+}
+
 /// Raw-data index of an object as a file has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum IndexEntry {
     /// The object has no raw data in this segment.
     None,
@@ -471,8 +501,8 @@ pub(crate) enum IndexEntry {
         count: u64,
         bytes: Option<u64>,
     },
-    /// NI-DAQmx's own raw data, which needs its scalers to be read.
-    Daqmx,
+    /// NI-DAQmx's own raw data.
+    Daqmx(DaqmxIndex),
 }
 
 /// Walks through the metadata of a segment without copying.
@@ -554,10 +584,8 @@ impl<'a> MetadataReader<'a> {
         match length {
             NO_RAW_DATA => return Ok(IndexEntry::None),
             INDEX_AS_BEFORE => return Ok(IndexEntry::AsBefore),
-            DAQMX_FORMAT_CHANGING | DAQMX_DIGITAL_LINE => {
-                self.daqmx_index()?;
-                return Ok(IndexEntry::Daqmx);
-            }
+            DAQMX_FORMAT_CHANGING => return self.daqmx_index(false),
+            DAQMX_DIGITAL_LINE | DAQMX_DIGITAL_LINE_AS_DOCUMENTED => return self.daqmx_index(true),
             20 | 28 => {}
             _ => {
                 return Err(self.error(format!(
@@ -566,6 +594,13 @@ impl<'a> MetadataReader<'a> {
             }
         }
         let id = self.u32()?;
+        if id == VOID {
+            self.u32()?;
+            return match self.u64()? {
+                0 => Ok(IndexEntry::None),
+                _ => Err(self.error("a channel without a type has values")),
+            };
+        }
         let data_type = DataType::from_tdms_id(id).ok_or_else(|| {
             LogError::Unsupported(format!("values of the TDMS data type {id:#x}"))
         })?;
@@ -590,19 +625,58 @@ impl<'a> MetadataReader<'a> {
         })
     }
 
-    fn daqmx_index(&mut self) -> Result<(), LogError> {
-        self.u32()?; // data type
-        self.u32()?; // dimension
-        self.u64()?; // values
-        let scalers = self.u32()?;
-        for _ in 0..scalers {
-            self.take(20)?;
+    fn daqmx_index(&mut self, digital: bool) -> Result<IndexEntry, LogError> {
+        let id = self.u32()?;
+        let dimension = self.u32()?;
+        if dimension != 1 {
+            return Err(self.error(format!("the array dimension is {dimension}, it must be 1")));
         }
-        let widths = self.u32()?;
-        for _ in 0..widths {
-            self.take(4)?;
+        let count = self.u64()?;
+        let mut scalers = Vec::new();
+        // Each scaler must be there, so a hostile number of them ends at the metadata's end.
+        for _ in 0..self.u32()? {
+            let number = self.u32()?;
+            let data_type = daqmx_type(number).ok_or_else(|| {
+                LogError::Unsupported(format!("NI-DAQmx raw data of type {number:#x}"))
+            })?;
+            let buffer = self.u32()?;
+            let place = self.u32()?;
+            match digital {
+                true => drop(self.take(1)?),
+                false => drop(self.u32()?),
+            }
+            scalers.push(Scaler {
+                id: self.u32()?,
+                data_type,
+                buffer,
+                offset: if digital { place / 8 } else { place },
+                bit: digital.then_some((place % 8) as u8),
+            });
         }
-        Ok(())
+        let mut widths = Vec::new();
+        for _ in 0..self.u32()? {
+            widths.push(self.u32()?);
+        }
+        let data_type = match id {
+            DAQMX_RAW_TYPE => None,
+            _ => {
+                let data_type = DataType::from_tdms_id(id);
+                if scalers.len() != 1 || data_type != Some(scalers[0].data_type) {
+                    return Err(self
+                        .error("a channel of NI-DAQmx raw data has another type than its scaler"));
+                }
+                data_type
+            }
+        };
+        if scalers.is_empty() {
+            return Err(self.error("a channel of NI-DAQmx raw data has no scaler"));
+        }
+        Ok(IndexEntry::Daqmx(DaqmxIndex {
+            data_type,
+            count,
+            scalers,
+            widths,
+        }))
     }
 
     pub(crate) fn property(&mut self) -> Result<RawProperty<'a>, LogError> {
@@ -673,6 +747,24 @@ impl RawProperty<'_> {
     pub(crate) fn u64_le(&self) -> Option<u64> {
         self.decode(false)?.as_u64()
     }
+}
+
+/// The type with NI-DAQmx's number, which is not that of TDMS.
+fn daqmx_type(number: u32) -> Option<DataType> {
+    Some(match number {
+        0 => DataType::U8,
+        1 => DataType::I8,
+        2 => DataType::U16,
+        3 => DataType::I16,
+        4 => DataType::U32,
+        5 => DataType::I32,
+        6 => DataType::U64,
+        7 => DataType::I64,
+        8 => DataType::F32,
+        9 => DataType::F64,
+        0xFFFF_FFFF => DataType::Timestamp,
+        _ => return None,
+    })
 }
 
 /// What the housekeeping properties of one segment say.

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod log;
+mod log_file;
 mod queue;
 mod reader;
 mod recording;
@@ -26,6 +27,7 @@ mod _native {
         module.add_class::<stream::Tap>()?;
         stages::register(module)?;
         log::register(module)?;
+        log_file::register(module)?;
         reader::register(module)?;
         sim::register(module)?;
         queue::register(module)?;

@@ -1,19 +1,16 @@
-//! Descriptions of groups and properties on their way into the log, its errors on their way out,
-//! and the reading of logs.
+//! Descriptions of groups and properties on their way into the log, and its errors on their way out.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use daqring_log::{
-    Channel, ChannelSpec, DataType, DirectIo, Group, GroupSpec, LogError, LogOptions, Properties,
-    PropertyValue, RecoverOptions, Rotation, Run, Runs, Scale, Segments, StreamGap, SyncPolicy,
-    Times,
+    ChannelSpec, DataType, DirectIo, GroupSpec, LogError, LogOptions, Properties, PropertyValue,
+    RecoverOptions, Rotation, Run, Runs, Scale, Segments, SyncPolicy, Times,
 };
-use pyo3::buffer::{Element, PyBuffer};
-use pyo3::exceptions::{PyBufferError, PyOSError, PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::import_exception;
 use pyo3::prelude::*;
-use pyo3::types::{PyComplex, PyDict, PyInt, PyString};
+use pyo3::types::{PyDict, PyInt, PyString};
 
 import_exception!(daqring.errors, LogFormatError);
 import_exception!(daqring.errors, RecordingError);
@@ -194,7 +191,7 @@ impl ChannelArgument {
 }
 
 /// The names that numpy gives to the types of samples.
-const DTYPES: [(&str, DataType); 13] = [
+pub(crate) const DTYPES: [(&str, DataType); 13] = [
     ("int8", DataType::I8),
     ("int16", DataType::I16),
     ("int32", DataType::I32),
@@ -323,225 +320,6 @@ mod errno {
     pub(super) const NO_SPACE: i32 = 28;
 }
 
-/// A TDMS file that is read. Private: `daqring.open` is the way in.
-#[pyclass(frozen, module = "daqring._native")]
-pub(crate) struct LogFile(daqring_log::LogFile);
-
-#[pymethods]
-impl LogFile {
-    /// Reads the headers of a file.
-    #[new]
-    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        py.detach(|| daqring_log::LogFile::open(&path))
-            .map(Self)
-            .map_err(log_error)
-    }
-
-    /// Properties of the file.
-    #[getter]
-    fn properties<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        properties_dict(py, self.0.properties())
-    }
-
-    /// Groups and channels as dicts.
-    #[getter]
-    fn groups<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        self.0
-            .groups()
-            .iter()
-            .map(|group| group_dict(py, group))
-            .collect()
-    }
-
-    /// Whether the recording was finished in order.
-    #[getter]
-    fn finished(&self) -> bool {
-        self.0.is_complete()
-    }
-
-    /// The holes: stream, first sample, number of samples per channel or None, cause.
-    #[getter]
-    fn gaps(&self) -> Vec<(String, u64, Option<u64>, u32)> {
-        self.0
-            .gaps()
-            .iter()
-            .map(|StreamGap { stream, gap }| {
-                (
-                    stream.clone(),
-                    gap.first_sample,
-                    gap.count,
-                    gap.cause as u32,
-                )
-            })
-            .collect()
-    }
-
-    /// Events noted while recording: Unix nanoseconds, text.
-    fn events(&self) -> PyResult<Vec<(i64, String)>> {
-        self.0.events().map_err(log_error)
-    }
-
-    /// Clock readings that belong together: stream, sample, monotonic and Unix nanoseconds.
-    fn clock_pairs(&self) -> PyResult<Vec<(u32, u64, i64, i64)>> {
-        let pairs = self.0.clock_pairs().map_err(log_error)?;
-        Ok(pairs
-            .into_iter()
-            .map(|(stream, pair)| (stream, pair.sample, pair.monotonic_ns, pair.utc_ns))
-            .collect())
-    }
-
-    /// Fills `out` (bytes) with stored values from number `start` on.
-    fn read_raw(
-        &self,
-        py: Python<'_>,
-        group: usize,
-        channel: usize,
-        start: u64,
-        out: PyBuffer<u8>,
-    ) -> PyResult<()> {
-        let size = self
-            .0
-            .groups()
-            .get(group)
-            .and_then(|group| group.channels.get(channel))
-            .and_then(|channel| channel.data_type.size())
-            .ok_or_else(|| PyValueError::new_err("there are no numbers to read there"))?;
-        let stop = start + (out.item_count() / size) as u64;
-        fill(py, &out, |out| {
-            self.0.read_raw(group, channel, start..stop, out)
-        })
-    }
-
-    /// Fills `out` (float64) with scaled values from number `start` on.
-    fn read_scaled(
-        &self,
-        py: Python<'_>,
-        group: usize,
-        channel: usize,
-        start: u64,
-        out: PyBuffer<f64>,
-    ) -> PyResult<()> {
-        let stop = start + out.item_count() as u64;
-        fill(py, &out, |out| {
-            self.0.read_scaled(group, channel, start..stop, out)
-        })
-    }
-
-    /// Texts number `start` to `stop` of a text channel.
-    fn read_text(
-        &self,
-        py: Python<'_>,
-        group: usize,
-        channel: usize,
-        start: u64,
-        stop: u64,
-    ) -> PyResult<Vec<String>> {
-        py.detach(|| self.0.read_text(group, channel, start..stop))
-            .map_err(log_error)
-    }
-}
-
-/// Lets `read` fill a writable, contiguous buffer while the interpreter runs on.
-fn fill<T: Element + Send>(
-    py: Python<'_>,
-    buffer: &PyBuffer<T>,
-    read: impl FnOnce(&mut [T]) -> Result<(), LogError> + Send,
-) -> PyResult<()> {
-    if buffer.readonly() || !buffer.is_c_contiguous() {
-        return Err(PyBufferError::new_err(
-            "the buffer to be filled must be writable and contiguous",
-        ));
-    }
-    if buffer.item_count() == 0 {
-        return Ok(());
-    }
-    // SAFETY: the buffer is writable, contiguous and of type T (checked by PyBuffer), and stays
-    // exported for as long as `buffer` lives, which is longer than this call. That nobody else
-    // touches it meanwhile is the caller's part: `daqring.tdms` passes arrays that it has just made
-    // and not yet given away.
-    let out = unsafe {
-        std::slice::from_raw_parts_mut(buffer.buf_ptr().cast::<T>(), buffer.item_count())
-    };
-    py.detach(|| read(out)).map_err(log_error)
-}
-
-fn group_dict<'py>(py: Python<'py>, group: &Group) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("name", &group.name)?;
-    dict.set_item("housekeeping", group.is_housekeeping())?;
-    dict.set_item("stream", group.stream())?;
-    dict.set_item("properties", properties_dict(py, &group.properties)?)?;
-    let channels = group
-        .channels
-        .iter()
-        .map(|channel| channel_dict(py, channel));
-    dict.set_item("channels", channels.collect::<PyResult<Vec<_>>>()?)?;
-    Ok(dict)
-}
-
-fn channel_dict<'py>(py: Python<'py>, channel: &Channel) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("name", &channel.name)?;
-    dict.set_item("length", channel.len)?;
-    dict.set_item("dtype", dtype_name(channel.data_type))?;
-    // A scale that is not known shows when scaled values are asked for.
-    dict.set_item("scaled", !matches!(channel.scale(), Ok(Scale::None)))?;
-    dict.set_item("unit", channel.unit())?;
-    dict.set_item("dt", channel.dt())?;
-    dict.set_item("start_time_ns", channel.start_time_ns())?;
-    dict.set_item("properties", properties_dict(py, &channel.properties)?)?;
-    Ok(dict)
-}
-
-fn dtype_name(data_type: DataType) -> &'static str {
-    match data_type {
-        DataType::String => "text",
-        DataType::Timestamp => "timestamp",
-        _ => DTYPES
-            .iter()
-            .find(|(_, known)| *known == data_type)
-            .map_or("unknown", |(name, _)| *name),
-    }
-}
-
-fn properties_dict<'py>(py: Python<'py>, properties: &Properties) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    for (name, value) in properties {
-        match value {
-            PropertyValue::I8(value) => dict.set_item(name, value)?,
-            PropertyValue::I16(value) => dict.set_item(name, value)?,
-            PropertyValue::I32(value) => dict.set_item(name, value)?,
-            PropertyValue::I64(value) => dict.set_item(name, value)?,
-            PropertyValue::U8(value) => dict.set_item(name, value)?,
-            PropertyValue::U16(value) => dict.set_item(name, value)?,
-            PropertyValue::U32(value) => dict.set_item(name, value)?,
-            PropertyValue::U64(value) => dict.set_item(name, value)?,
-            PropertyValue::F32(value) => dict.set_item(name, value)?,
-            PropertyValue::F64(value) => dict.set_item(name, value)?,
-            PropertyValue::String(value) => dict.set_item(name, value)?,
-            PropertyValue::Bool(value) => dict.set_item(name, value)?,
-            PropertyValue::Timestamp(time) => {
-                let numpy = py.import("numpy")?;
-                dict.set_item(
-                    name,
-                    numpy.call_method1("datetime64", (time.unix_ns(), "ns"))?,
-                )?;
-            }
-            PropertyValue::Complex64([re, im]) => {
-                dict.set_item(
-                    name,
-                    PyComplex::from_doubles(py, f64::from(*re), f64::from(*im)),
-                )?;
-            }
-            PropertyValue::Complex128([re, im]) => {
-                dict.set_item(name, PyComplex::from_doubles(py, *re, *im))?;
-            }
-            _ => dict.set_item(name, py.None())?,
-        }
-    }
-    Ok(dict)
-}
-
 /// Checks a file from end to end.
 #[pyfunction]
 fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
@@ -633,7 +411,6 @@ fn defragment(
 /// Adds this part's classes and functions to the native module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LOST_UNKNOWN", daqring_log::LOST_UNKNOWN)?;
-    module.add_class::<LogFile>()?;
     module.add_function(wrap_pyfunction!(verify, module)?)?;
     module.add_function(wrap_pyfunction!(recover, module)?)?;
     module.add_function(wrap_pyfunction!(defragment, module)?)
