@@ -398,8 +398,10 @@ fn long_and_lost_records_are_told() {
     drop(log);
 
     let copy = scratch.file("copy.tdms");
-    let mut options = RecoverOptions::default();
-    options.output = Some(copy.clone());
+    let mut options = RecoverOptions {
+        output: Some(copy.clone()),
+        ..RecoverOptions::default()
+    };
     let report = recover(&path, &options).expect("recover");
     assert_eq!(
         (report.streams[0].samples, report.streams[0].missing),
@@ -606,8 +608,10 @@ fn a_note_does_not_wait_for_the_end_of_the_recording() {
         drop(log);
         check(&path);
         let copy = scratch.file("copy.tdms");
-        let mut options = RecoverOptions::default();
-        options.output = Some(copy.clone());
+        let options = RecoverOptions {
+            output: Some(copy.clone()),
+            ..RecoverOptions::default()
+        };
         recover(&path, &options).expect("recover");
         check(&copy);
     }
