@@ -299,3 +299,50 @@ def test_taps_say_what_they_cannot(make_task):
                 recorder.tap(**arguments)
         with pytest.raises(ValueError, match="no trigger stage"):
             recorder.capture()
+
+
+def fill(seconds):
+    """Lets the simulated device acquire, and the reader read what there is."""
+    for _ in range(round(seconds / 0.25)):
+        daqring.sim.step(0.25)
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
+def test_what_a_full_ring_drops_is_told(make_task, tmp_path, reader, overflow):
+    task = make_task(clock="stepped", name="rig")
+    stream = daqring.stream(task, tmp_path / "a.tdms", samples=600_000, block_ms=10, overflow=overflow)
+    stream.start()
+    # Nobody takes blocks, and the ring holds 256,000 samples: the reading ends all the same.
+    fill(7)
+    assert stream.recorder.wait(20)
+    position = seen = lost = 0
+    with pytest.warns(daqring.SamplesLostWarning):  # noqa: PT031
+        for block in stream:
+            if block.gap_before is not None:
+                assert block.gap_before.cause == "overrun"
+                assert block.gap_before.first_sample == position
+                lost += block.gap_before.count
+                position += block.gap_before.count
+            assert block.first_sample == position
+            np.testing.assert_array_equal(block.data[1], pattern(1, position, block.samples))
+            position += block.samples
+            seen += block.samples
+    report = stream.report
+    assert seen == report.samples_per_channel < 600_000
+    assert seen + report.lost == 600_000
+    assert lost > 0 if overflow == "drop_oldest" else position < 600_000
+    told = [gap for _, gap in daqring.open(tmp_path / "a.tdms").gaps]
+    assert {gap.cause for gap in told} == {"overrun"}
+    assert sum(gap.count for gap in told) == report.lost
+
+
+def test_a_full_ring_may_end_the_run(make_task, reader):
+    stream = daqring.stream(make_task(clock="stepped"), block_ms=10, overflow="fail")
+    stream.start()
+    fill(4)
+    assert stream.recorder.wait(20)
+    with pytest.raises(daqring.RecordingError, match="the ring is full, and overflow='fail' was asked for"):
+        list(stream)
+    assert stream.report.stop_reason == "error"
+    assert stream.report.samples_per_channel > 100_000

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from daqring import _native
-from daqring.errors import DriverError, TaskError
+from daqring.errors import DriverError, RecordingError, TaskError
 from daqring.source import (
     OVERFLOW_CODES,
     OVERWRITE_CODES,
@@ -36,6 +36,8 @@ ReaderChoice = Literal["auto", "native", "python"]
 #: First missing sample, number of missing samples per channel (None: unknown), cause as the log numbers it.
 GapTuple = tuple[int, int | None, int]
 
+RING_FULL = "the ring is full, and overflow='fail' was asked for"
+
 #: Longest that a read of the Python reader may wait in the driver; its samples are there when it begins.
 READ_TIMEOUT = 2.0
 
@@ -45,7 +47,7 @@ UNSTEADY_PAUSE = 0.002
 #: Between two readings of the driver's count and the host's clocks that go into the log.
 CLOCK_PERIOD_NS = 10_000_000_000
 
-_OVERWRITE, _OVERFLOW, _FOREIGN = 1, 2, 4
+_OVERWRITE, _OVERFLOW, _OVERRUN, _FOREIGN = 1, 2, 3, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,6 +226,8 @@ class NativeReader:
                 reason, crash = "error", RuntimeError(ended["message"])
             case "ring closed":
                 reason = "error"
+            case "ring full":
+                reason, crash = "error", RecordingError(RING_FULL)
         return Outcome(
             stop_reason=reason,
             failure=failure,
@@ -253,6 +257,7 @@ class PythonReader:
         self._shift = 0  # what the driver's count of samples lacks, since somebody began it anew
         self._gaps: list[GapTuple] = []
         self._final_gap: GapTuple | None = None
+        self._dropped: GapTuple | None = None  # since the last block, because the ring was full
         self._stop_reason: str | None = None
         self._failure: DriverError | None = None
         self._crash: BaseException | None = None
@@ -345,7 +350,12 @@ class PythonReader:
                 elif not plan.steady:
                     count = min(count, max(self._backlog, 1))
                 timeout = awaited
-            slot = self._reserve()
+            try:
+                slot = self._reserve()
+            except BlockingIOError:
+                if not self._drop(count, timeout, end):
+                    return
+                continue
             if slot is None:
                 self._stop_reason = "error"
                 return
@@ -382,6 +392,34 @@ class PythonReader:
             self._note_clock()
         if plan.end is not None and self._position >= plan.end:
             self._stop_reason = "finished"
+        if self._dropped is not None and self._final_gap is None:
+            # No block tells of what was dropped last.
+            self._final_gap = self._dropped
+
+    def _drop(self, count: int, timeout: float, end: int | None) -> bool:
+        """Reads what there is no slot for; whether the reading goes on."""
+        failure: ReadFailure | None = None
+        into = np.empty((len(self._source.channels), count), self._source.dtype)
+        try:
+            got = self._source.read(into, count, timeout)
+        except ReadFailure as error:
+            failure = error.with_traceback(None)
+            got = error.got
+        self._reads += 1
+        self._short_reads += got < count
+        if got:
+            self._recording.add_lost(self._plan.stream, got)
+            before = 0
+            if self._dropped is not None:
+                self._gaps.pop()
+                before = self._dropped[1] or 0
+            self._dropped = (self._position - before, before + got, _OVERRUN)
+            self._gaps.append(self._dropped)
+            self._position += got
+        if failure is not None and failure.code != TIMEOUT_CODE:
+            self._failed(failure, end)
+            return False
+        return not self._abandoned
 
     def _next_read(self, end: int | None) -> int:
         """How much to read next, at most: not beyond the end, nor beyond a record."""
@@ -444,6 +482,7 @@ class PythonReader:
         while (slot := self._recording.reserve(self._plan.stream, 0.25)) is None:
             if self._recording.failure() is not None:
                 return None
+        self._dropped = None
         return slot
 
     def _commit(self, slot: _native.Slot, got: int, size: int, now: int) -> None:

@@ -832,6 +832,8 @@ class Recorder:
         if counts["error"] is not None:
             error = RecordingError(f"the recording stopped: {counts['error']}")
             error.__cause__ = counts["error"]
+        elif isinstance(crash, RecordingError):
+            error = RecordingError(f"the recording stopped: {crash}")
         elif crash is not None:
             error = RecordingError(f"the reading thread stopped by an internal error: {crash!r}")
             error.__cause__ = crash

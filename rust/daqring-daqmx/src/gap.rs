@@ -9,6 +9,8 @@ pub enum Cause {
     Overwrite = 1,
     /// The device's own memory overflowed.
     DeviceOverflow = 2,
+    /// The ring was full and was told to drop the newest samples.
+    Overrun = 3,
     /// Somebody else read from the task.
     ForeignRead = 4,
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use daqring_ring::slots::{ReserveError, SlotProducer, WriteSlot};
+use daqring_ring::slots::{Policy, ReserveError, SlotProducer, WriteSlot};
 use daqring_ring::{BlockMeta, RecordMark};
 
 use crate::gap::{Cause, Gap, LOST_UNKNOWN};
@@ -90,6 +90,8 @@ pub enum Ending {
     Stopped,
     /// The ring was closed from the other side.
     RingClosed,
+    /// The ring was full, and its policy is to end then.
+    RingFull,
     /// The driver ended it. [`Outcome::gap`] tells the loss where it is one.
     Driver(DriverError),
     /// A defect of this crate.
@@ -243,6 +245,8 @@ fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, s
         scratch: Vec::new(),
         lateness: Lateness::default(),
         gap: None,
+        dropped: None,
+        ring_full: false,
         clock_told: None,
         record_start: None,
     };
@@ -304,6 +308,9 @@ struct Reading<'a> {
     scratch: Vec<u64>,
     lateness: Lateness,
     gap: Option<Gap>,
+    /// What was dropped since the last block, because the ring was full.
+    dropped: Option<Gap>,
+    ring_full: bool,
     clock_told: Option<Instant>,
     /// Unix time of the first sample of the record that is being read, in nanoseconds.
     record_start: Option<i64>,
@@ -340,11 +347,16 @@ impl Reading<'_> {
     fn run(&mut self) -> Ending {
         let ending = self.read_all();
         self.give_away();
+        if self.gap.is_none() {
+            // Nobody else tells of what was dropped last.
+            self.gap = self.dropped.take();
+        }
         match ending {
             Ok(Some(error)) if !self.shared.abandoned.load(Relaxed) => {
                 self.note_loss(&error);
                 Ending::Driver(error)
             }
+            Err(Closed) if self.ring_full => Ending::RingFull,
             Err(Closed) => Ending::RingClosed,
             _ if self.wanted.is_some_and(|end| self.position >= end) => Ending::Finished,
             _ => Ending::Stopped,
@@ -524,13 +536,15 @@ impl Reading<'_> {
     /// slot already.
     fn read(&mut self, count: usize, timeout: f64) -> Result<ReadResult, Closed> {
         if self.filling.is_none() && !self.options.timed {
-            let mut slot = self.reserve()?;
-            let result = self.task.read(count, timeout, &mut slot);
-            self.count_read(count, &result);
-            if result.samples > 0 {
-                self.begin(slot, result.samples as u64);
+            if let Some(mut slot) = self.reserve()? {
+                let result = self.task.read(count, timeout, &mut slot);
+                self.count_read(count, &result);
+                if result.samples > 0 {
+                    self.begin(slot, result.samples as u64);
+                }
+                return Ok(result);
             }
-            return Ok(result);
+            return Ok(self.read_and_drop(count, timeout));
         }
         let bytes = count * self.task.frame();
         let words = bytes.div_ceil(size_of::<u64>());
@@ -582,16 +596,63 @@ impl Reading<'_> {
         }
     }
 
-    /// Waits for an empty slot for as long as it takes.
-    fn reserve(&mut self) -> Result<WriteSlot, Closed> {
+    /// Reads what there is no slot for.
+    fn read_and_drop(&mut self, count: usize, timeout: f64) -> ReadResult {
+        let words = (count * self.task.frame()).div_ceil(size_of::<u64>());
+        if self.scratch.len() < words {
+            self.scratch.resize(words, 0);
+        }
+        let result = self
+            .task
+            .read(count, timeout, bytes_of_mut(&mut self.scratch));
+        self.count_read(count, &result);
+        self.drop_read(result.samples as u64);
+        result
+    }
+
+    /// What was just read is lost: the next block tells of it, or the end does.
+    fn drop_read(&mut self, samples: u64) {
+        if samples == 0 {
+            return;
+        }
+        self.producer.add_lost(samples);
+        let mut gaps = lock(&self.shared.gaps);
+        let before = self.dropped.and_then(|gap| gap.count).unwrap_or(0);
+        let gap = Gap {
+            first_sample: self.position - before,
+            count: Some(before + samples),
+            cause: Cause::Overrun,
+        };
+        if before > 0 {
+            gaps.pop();
+        }
+        gaps.push(gap);
+        drop(gaps);
+        self.dropped = Some(gap);
+        self.position += samples;
+    }
+
+    /// Waits for an empty slot for as long as it takes. `None`: the ring is full, and what is read now
+    /// is to be dropped.
+    fn reserve(&mut self) -> Result<Option<WriteSlot>, Closed> {
         loop {
             match self
                 .producer
                 .reserve_until(Instant::now() + Duration::from_millis(250))
             {
-                Ok(slot) => return Ok(slot),
+                Ok(slot) => {
+                    self.dropped = None;
+                    return Ok(Some(slot));
+                }
                 Err(ReserveError::Closed) => return Err(Closed),
+                Err(ReserveError::Dropped) => return Ok(None),
+                Err(ReserveError::Full) if self.producer.policy() == Policy::Fail => {
+                    self.ring_full = true;
+                    return Err(Closed);
+                }
                 Err(_) if self.shared.abandoned.load(Relaxed) => return Err(Closed),
+                // All blocks are being worked on, so that not even the oldest can be dropped.
+                Err(ReserveError::Full) => std::thread::sleep(Duration::from_millis(1)),
                 Err(_) => {}
             }
         }
@@ -645,7 +706,10 @@ impl Reading<'_> {
         let head = self.head();
         if from != From::Next || self.filling.is_none() {
             self.give_away();
-            let mut slot = self.reserve()?;
+            let Some(mut slot) = self.reserve()? else {
+                self.drop_read(samples);
+                return Ok(());
+            };
             slot[head..][..packed.len()].copy_from_slice(packed);
             self.begin_at(slot, samples, from);
             return Ok(());

@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use daqring_ring::BlockHeader;
 use daqring_ring::slots::ReadSlot;
+use daqring_ring::{BlockHeader, EventCount};
 
 /// The data of a delivered block: in its slot, which is released when this is dropped, or a copy.
 #[derive(Debug)]
@@ -70,6 +70,9 @@ pub struct Feed {
     changed: Condvar,
     /// Per stream: slots that the consumer holds, and how many it may.
     held: Vec<(Arc<AtomicUsize>, usize)>,
+    /// Per stream: its count of settled blocks, which the feed advances for those that it was given.
+    settled: Vec<Arc<AtomicU64>>,
+    event: Arc<EventCount>,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +86,11 @@ struct State {
 
 impl Feed {
     /// `slots`: of each stream.
-    pub(crate) fn new(slots: &[usize]) -> Self {
+    pub(crate) fn new(
+        slots: &[usize],
+        settled: Vec<Arc<AtomicU64>>,
+        event: Arc<EventCount>,
+    ) -> Self {
         Self {
             // There are never more blocks than slots.
             state: Mutex::new(State {
@@ -95,7 +102,15 @@ impl Feed {
                 .iter()
                 .map(|slots| (Arc::default(), (slots / 2).max(1)))
                 .collect(),
+            settled,
+            event,
         }
+    }
+
+    /// A block was taken: the pool may go on with another one.
+    fn settle(&self, stream: usize) {
+        self.settled[stream].fetch_add(1, Ordering::Release);
+        self.event.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -103,14 +118,16 @@ impl Feed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writer thread's side: hands a block over.
-    pub(crate) fn push(&self, stream: usize, slot: ReadSlot) {
+    /// The writer thread's side: hands a block over; whether anybody wants it.
+    pub(crate) fn push(&self, stream: usize, slot: ReadSlot) -> bool {
         let mut state = self.state();
-        if !state.closed {
-            state.queue.push_back((stream, slot));
-            drop(state);
-            self.changed.notify_one();
+        if state.closed {
+            return false;
         }
+        state.queue.push_back((stream, slot));
+        drop(state);
+        self.changed.notify_one();
+        true
     }
 
     /// No block follows.
@@ -126,7 +143,10 @@ impl Feed {
             state.closed = true;
             std::mem::take(&mut state.queue)
         };
-        drop(queue);
+        for (stream, slot) in queue {
+            drop(slot);
+            self.settle(stream);
+        }
         self.changed.notify_all();
     }
 
@@ -155,6 +175,7 @@ impl Feed {
                 .0;
         };
         drop(state);
+        self.settle(stream);
         let header = *slot.header();
         let (held, most) = &self.held[stream];
         let place = if held.load(Ordering::Relaxed) < *most {

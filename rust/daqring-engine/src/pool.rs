@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use daqring_ring::slots::{AcquireError, ReadSlot, SlotConsumer};
-use daqring_ring::{WaitStrategy, Waiter};
+use daqring_ring::{Policy, WaitStrategy, Waiter};
 
 use crate::error::panic_message;
 use crate::recording::Shared;
@@ -36,7 +36,7 @@ pub(crate) struct StreamWork {
     gate: Option<Mutex<Gate>>,
     /// Blocks that may be past the gate and not yet settled.
     window: u64,
-    settled: AtomicU64,
+    pub(crate) settled: Arc<AtomicU64>,
     spare: Mutex<Vec<Vec<Parcel>>>,
 }
 
@@ -49,10 +49,21 @@ struct Gate {
 }
 
 impl StreamWork {
-    pub(crate) fn new(stages: Vec<Arc<dyn Stage>>, slots: usize, workers: usize) -> Self {
+    pub(crate) fn new(
+        stages: Vec<Arc<dyn Stage>>,
+        slots: usize,
+        workers: usize,
+        policy: Policy,
+    ) -> Self {
         let arrivals: Vec<_> = stages.iter().map(|stage| stage.arrival()).collect();
         let bytes: usize = stages.iter().map(|stage| stage.parcel_bytes()).sum();
-        let window = (PARCELS_BYTES / bytes.max(1)).max(2 * workers).min(slots);
+        let most = match policy {
+            // Only blocks that nobody has acquired can be dropped.
+            Policy::DropOldest => 0,
+            _ => PARCELS_BYTES / bytes.max(1),
+        };
+        let window = most.max(2 * workers).min(slots.saturating_sub(1).max(1));
+        let window = if most >= slots { slots } else { window };
         let gated = window < slots || arrivals.iter().any(Option::is_some);
         Self {
             tallies: stages.iter().map(|_| WorkTally::default()).collect(),
@@ -64,7 +75,7 @@ impl StreamWork {
                 })
             }),
             window: window as u64,
-            settled: AtomicU64::new(0),
+            settled: Arc::default(),
             spare: Mutex::new(Vec::with_capacity(slots)),
             stages,
         }
@@ -82,12 +93,13 @@ impl StreamWork {
         spare.unwrap_or_else(|| self.stages.iter().map(|stage| stage.parcel()).collect())
     }
 
-    /// A block has been settled: its parcels serve again, and one more may pass the gate.
-    pub(crate) fn settle(&self, parcels: Vec<Parcel>, shared: &Shared) {
+    /// A block has been settled: its parcels serve again, and, unless a feed has it, one more may pass
+    /// the gate.
+    pub(crate) fn settle(&self, parcels: Vec<Parcel>, fed: bool, shared: &Shared) {
         if !parcels.is_empty() {
             self.spare().push(parcels);
         }
-        if self.gate.is_some() {
+        if self.gate.is_some() && !fed {
             // Release, with the Acquire in `look`: the parcels are back before the place is.
             self.settled.fetch_add(1, Ordering::Release);
             shared.event.notify_one();

@@ -232,9 +232,14 @@ impl Recording {
             let settlements = stages.iter().map(|stage| stage.settlement()).collect();
             let window = stream.slots.slots;
             lanes.push(Lane::new(window, stream.recorded, settlements, outputs));
-            work.push(StreamWork::new(stages, window, worker_count));
+            let policy = stream.slots.policy;
+            work.push(StreamWork::new(stages, window, worker_count, policy));
         }
         let slots: Vec<usize> = streams.iter().map(|stream| stream.slots).collect();
+        let feed = options.feed.then(|| {
+            let settled = work.iter().map(|work| Arc::clone(&work.settled)).collect();
+            Arc::new(Feed::new(&slots, settled, Arc::clone(&event)))
+        });
         let shared = Arc::new(Shared {
             taps: (0..sources + derived.len())
                 .map(|_| Mutex::default())
@@ -244,7 +249,7 @@ impl Recording {
             work,
             workers: (0..worker_count).map(|_| WorkTally::default()).collect(),
             event,
-            feed: options.feed.then(|| Arc::new(Feed::new(&slots))),
+            feed,
             error: Mutex::new(None),
             has_failed: AtomicBool::new(false),
             sink_failed: AtomicBool::new(false),

@@ -94,7 +94,7 @@ fn take(
     let work = &shared.work[stream];
     let tally = &shared.streams[stream].tally;
     let header = slot.header();
-    let mut result = Ok(());
+    let (mut result, mut fed) = (Ok(()), false);
     match output.filter(|_| !lane.broken) {
         None => {
             lane.broken = true;
@@ -132,11 +132,11 @@ fn take(
                 }
             }
             if let Some(feed) = shared.feed.as_ref().filter(|_| result.is_ok()) {
-                feed.push(stream, slot);
+                fed = feed.push(stream, slot);
             }
         }
     }
-    work.settle(parcels, shared);
+    work.settle(parcels, fed, shared);
     result
 }
 

@@ -249,6 +249,7 @@ impl Reader {
             Ending::Finished => ("finished", None, None),
             Ending::Stopped => ("stopped", None, None),
             Ending::RingClosed => ("ring closed", None, None),
+            Ending::RingFull => ("ring full", None, None),
             Ending::Driver(error) => ("driver", Some(error.code), Some(error.to_string())),
             Ending::Panicked(message) => ("panicked", None, Some(message.clone())),
         };

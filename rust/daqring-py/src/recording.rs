@@ -10,9 +10,9 @@ use daqring_engine::{
     Sink, StreamOptions, StreamStats, WorkStats,
 };
 use daqring_log::{ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Scale};
-use daqring_ring::slots::{SlotOptions, SlotProducer};
+use daqring_ring::slots::{ReserveError, SlotOptions, SlotProducer};
 use daqring_ring::{Policy, WaitStrategy};
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyBlockingIOError, PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -349,7 +349,8 @@ impl Recording {
     }
 
     /// Waits up to `timeout` seconds for an empty slot. `None`: none came free in time, or the
-    /// recording failed or was finished.
+    /// recording failed or was finished. Raises `BlockingIOError` where the ring is full and drops the
+    /// newest: what is read then is to be dropped and told by `add_lost`; `RecordingError` where it fails.
     #[pyo3(signature = (stream, timeout))]
     fn reserve(&self, py: Python<'_>, stream: usize, timeout: f64) -> PyResult<Option<Slot>> {
         let timeout = Duration::try_from_secs_f64(timeout).map_err(|_| {
@@ -360,15 +361,32 @@ impl Recording {
             let Some(producer) = guard.as_mut() else {
                 return Ok(None);
             };
-            match producer.reserve_until(Instant::now() + timeout) {
-                Ok(slot) => {
-                    let (slot, reserved) = Slot::new(slot, producer.monitor());
-                    let mut outstanding = lock(&self.outstanding);
-                    outstanding.retain(Reserved::is_held);
-                    outstanding.push(reserved);
-                    Ok(Some(slot))
+            let deadline = Instant::now() + timeout;
+            loop {
+                match producer.reserve_until(deadline) {
+                    Ok(slot) => {
+                        let (slot, reserved) = Slot::new(slot, producer.monitor());
+                        let mut outstanding = lock(&self.outstanding);
+                        outstanding.retain(Reserved::is_held);
+                        outstanding.push(reserved);
+                        return Ok(Some(slot));
+                    }
+                    Err(ReserveError::Dropped) => {
+                        return Err(PyBlockingIOError::new_err(
+                            "the ring is full: drop what comes",
+                        ));
+                    }
+                    Err(ReserveError::Full) if producer.policy() == Policy::Fail => {
+                        return Err(crate::log::RecordingError::new_err(
+                            "the ring is full, and overflow='fail' was asked for",
+                        ));
+                    }
+                    // All blocks are being worked on, so that not even the oldest can be dropped.
+                    Err(ReserveError::Full) if Instant::now() < deadline => {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    Err(_) => return Ok(None),
                 }
-                Err(_) => Ok(None),
             }
         })
     }

@@ -114,6 +114,11 @@ impl SlotProducer {
         SlotMonitor::new(Arc::clone(&self.shared))
     }
 
+    /// What happens when every slot is taken.
+    pub fn policy(&self) -> Policy {
+        self.shared.policy()
+    }
+
     /// Turns it into a producer that several threads may use.
     pub fn into_shared(self) -> SharedSlotProducer {
         SharedSlotProducer {
