@@ -86,7 +86,7 @@ class Recording:
         *,
         workers: int = 1,
         overwrite: bool = False,
-        crc: bool = True,
+        crc: bool | None = None,
         feed: bool = False,
         properties: dict[str, Any] | None = None,
         log: dict[str, Any] | None = None,

@@ -144,7 +144,7 @@ impl Recording {
     /// Creates the log (`path=None`: no log) and starts the threads.
     #[new]
     #[pyo3(signature = (
-        path, streams, *, workers=1, overwrite=false, crc=true, feed=false, properties=None, log=None
+        path, streams, *, workers=1, overwrite=false, crc=None, feed=false, properties=None, log=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -153,7 +153,7 @@ impl Recording {
         streams: Vec<StreamArgument>,
         workers: usize,
         overwrite: bool,
-        crc: bool,
+        crc: Option<bool>,
         feed: bool,
         properties: Option<PropertiesArgument>,
         log: Option<LogArgument>,
@@ -178,7 +178,8 @@ impl Recording {
                     }
                 };
                 let (group, runs) = stream.group.into_spec()?;
-                let checksum = crc && stream.record && path.is_some();
+                // Where there is a log, the workers spare the writer the checksum.
+                let checksum = crc.unwrap_or(path.is_some()) && stream.record;
                 let stages = build(stream.stages, checksum, || match &runs {
                     None => Layout::new(group.clone()),
                     Some(_) => Err(EngineError::Options(format!(
