@@ -15,6 +15,10 @@ use crate::recording::Recording;
 /// How often a waiting thread looks whether the interpreter wants something of it.
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lies in a Python object of its own"
+)]
 enum Data {
     Fed(Delivery),
     Tapped(Arc<TapBlock>),

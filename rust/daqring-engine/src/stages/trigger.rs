@@ -93,9 +93,8 @@ impl Trigger {
         {
             return refuse("the trigger's channel is not one of the stream");
         }
-        if !options.level.is_finite()
-            || !(options.hysteresis.is_finite() && options.hysteresis >= 0.0)
-        {
+        let hysteresis_fits = options.hysteresis.is_finite() && options.hysteresis >= 0.0;
+        if !options.level.is_finite() || !hysteresis_fits {
             return refuse("a trigger's level must be finite, its hysteresis finite and 0 or more");
         }
         if options.post == 0 {
