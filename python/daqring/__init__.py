@@ -28,6 +28,7 @@ from daqring.plotting import plot
 from daqring.queue import Queue, SpscQueue
 from daqring.recorder import Recorder, record
 from daqring.report import Gap, Report, StreamReport
+from daqring.restart import Restart
 from daqring.stream import Stream, stream
 from daqring.taps import Block, Tap
 from daqring.tdms import Recovery, Verification, defragment, recover, verify
@@ -54,6 +55,7 @@ __all__ = [
     "RecordingError",
     "Recovery",
     "Report",
+    "Restart",
     "SamplesLostWarning",
     "SpscQueue",
     "Stream",

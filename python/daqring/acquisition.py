@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 import time
@@ -75,8 +76,17 @@ class Acquisition:
         self.started_at = 0.0
         self._first = 0
         self._start_time = 0
+        self._resumed_at = 0
         self._started = False
         self._guard: TaskGuard | None = None
+        #: What came of the tasks that this one continues, and where and why the last of them ended.
+        self.past: tuple[Outcome, ...] = ()
+        self.waits_for_trigger = source.triggered
+        self._resume: tuple[int, int] | None = None
+        self._end: int | None = None
+        #: Whether another task may continue this one, and what becomes of an overwrite.
+        self.keep_open = False
+        self.skip_lost = False
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -148,29 +158,87 @@ class Acquisition:
     def prepare(self) -> None:
         """Raises the driver's buffer where that is due."""
         self.buffer = self.source.prepare_buffer(self._buffer_seconds)
+        if self.skip_lost:
+            self.source.overwrite_unread()
 
     def start(self) -> None:
         """Starts the task, unless it runs."""
         self._started = True
+        first, start_time = self.source.start()
+        if self._resume is not None:
+            self._resumed_at = start_time
+            return
         self.started_at = time.monotonic()
-        self._first, self._start_time = self.source.start()
+        self._first, self._start_time = first, start_time
         if self.source.finite is not None and self.wanted is not None:
             # Of a finite task that runs already, some may have been read before.
             self.wanted = min(self.wanted, self.source.finite - self._first)
+        self._end = None if self.wanted is None else self._first + self.wanted
+
+    def like(self, old: Acquisition) -> bool:
+        """Whether the samples of this task can stand where those of another one stood."""
+        return (
+            self.source.channels == old.source.channels
+            and self.source.dtype == old.source.dtype
+            and math.isclose(self.source.rate, old.source.rate)
+            and (self.source.kind, self.source.times, self.source.record)
+            == (old.source.kind, old.source.times, old.source.record)
+            and self.name == old.name
+        )
+
+    def continue_from(self, old: Acquisition, cause: int) -> None:
+        """Takes the place of a task whose reading has ended, in the same stream."""
+        if old.reader is None:
+            raise RuntimeError("the task was not being read")
+        last = old.reader.outcome()
+        if last.final_gap is not None:
+            # The gap in front of what comes now covers it.
+            gaps = tuple(gap for gap in last.gaps if gap != last.final_gap)
+            last = dataclasses.replace(last, gaps=gaps, final_gap=None)
+        self.past = (*old.past, last)
+        self._resume = (last.position, cause)
+        self.block, self.slots, self.wanted, self._end = old.block, old.slots, old.wanted, old._end
+        self.started_at, self._start_time = old.started_at, old._start_time
+
+    def _gap(self, owner: Acquisition) -> tuple[int, int | None] | None:
+        """Where this task begins in the stream, and how many samples are missing in front of it."""
+        if self._resume is None:
+            return None
+        position, _ = self._resume
+        source = self.source
+        if source.dt is None or source.record is not None:
+            if source.record is not None and position % source.record:
+                # A record begins with its first sample.
+                count = source.record - position % source.record
+                return position + count, count
+            return position, None
+        seconds = (owner._resumed_at - self._start_time) / 1e9
+        count = round(seconds * source.rate) - position
+        if count <= 0:
+            return position, None
+        if self._end is not None:
+            count = min(count, self._end - position)
+        return position + count, count
 
     def read(self, native: _native.Recording, owner: Acquisition, *, logged: bool) -> None:
         """Begins to read; sample 0 came when the task that owns the clock was started."""
         source = self.source
-        began = self if source.already_running else owner
-        native.set_start_time(self.number, began._start_time)
+        first, gap = self._first, None
+        resumed = self._gap(owner)
+        if resumed is None or self._resume is None:
+            began = self if source.already_running else owner
+            self._start_time = began._start_time
+            native.set_start_time(self.number, began._start_time)
+        else:
+            first, gap = resumed[0], (resumed[1], self._resume[1])
         most = self.block
         if source.finite is None and source.every is None:
             # More than a small buffer holds is never there at once.
             most = min(most, max(1, self.buffer.used // 2))
         plan = Plan(
             stream=self.number,
-            first=self._first,
-            wanted=self.wanted,
+            first=first,
+            wanted=None if self._end is None else max(self._end - first, 0),
             block=self.block,
             most=most,
             # Who owns the clock of others goes on until they have what they need.
@@ -181,6 +249,10 @@ class Acquisition:
             every=source.every,
             record=source.record,
             pretrigger=source.pretrigger,
+            shift=first if self._resume is not None else 0,
+            gap=gap,
+            keep_open=self.keep_open,
+            skip_lost=self.skip_lost,
         )
         if self._functions is None:
             self.reader = PythonReader(native, source, plan)
@@ -205,7 +277,7 @@ class Acquisition:
             raise RuntimeError("the task is not being read")
         self.free()
         self.source.restore()
-        self.outcome = self.reader.outcome()
+        self.outcome = _together((*self.past, self.reader.outcome()))
         return self.outcome
 
     def free(self) -> None:
@@ -214,6 +286,11 @@ class Acquisition:
             self._guard.lift()
         if self.leads:
             self.source.stop()
+
+    def make_way(self) -> None:
+        """Lets another task follow in the stream, after the end of the reading."""
+        if self.reader is not None and self.reader.wait(0):
+            self.reader.give_back()
 
     def undo(self) -> None:
         """Takes a start back: whatever was begun is stopped and put back as it was."""
@@ -237,7 +314,7 @@ class Acquisition:
         slots = counts["slots"]
         waiting = counts["committed"] - sum(counts[way] for way in ("written", "gated", "dropped", "failed"))
         backlog = reader.backlog
-        gaps = reader.gaps
+        gaps = (*(gap for outcome in self.past for gap in outcome.gaps), *reader.gaps)
         wanted = self.bytes_per_second / 1e6
         return {
             "name": source.name,
@@ -315,6 +392,24 @@ class Acquisition:
             clock_of=self.clock_of,
             error=None if error is None else str(error),
         )
+
+
+def _together(outcomes: tuple[Outcome, ...]) -> Outcome:
+    """What came of several readings one after the other: the last one's end, the sums, the worst."""
+    *_, last = outcomes
+    if len(outcomes) == 1:
+        return last
+    acquired = [outcome.acquired for outcome in outcomes]
+    worst = max(outcomes, key=lambda outcome: outcome.lateness[1]).lateness
+    return dataclasses.replace(
+        last,
+        gaps=tuple(gap for outcome in outcomes for gap in outcome.gaps),
+        acquired=None if None in acquired else sum(count or 0 for count in acquired),
+        backlog_high_water=max(outcome.backlog_high_water for outcome in outcomes),
+        reads=sum(outcome.reads for outcome in outcomes),
+        short_reads=sum(outcome.short_reads for outcome in outcomes),
+        lateness=(*worst[:2], max(outcome.lateness[2] for outcome in outcomes)),
+    )
 
 
 def positive(name: str, value: float) -> float:

@@ -78,6 +78,14 @@ class Plan:
     #: Samples of a record, where triggers begin records, and how many of them are before the trigger.
     record: int | None = None
     pretrigger: int = 0
+    #: What the driver's count of samples lacks, since the stream began.
+    shift: int = 0
+    #: How many samples are missing in front of the first one, if known, and why.
+    gap: tuple[int | None, int] | None = None
+    #: Whether another reader may follow.
+    keep_open: bool = False
+    #: Whether to go on behind what was overwritten.
+    skip_lost: bool = False
 
     @property
     def end(self) -> int | None:
@@ -104,6 +112,8 @@ class Outcome:
     backlog_high_water: int
     reads: int
     short_reads: int
+    #: Index after the last sample of the stream that was read.
+    position: int
     #: For how long the samples of a read had been waiting when it began: median, 99th percentile, most.
     lateness: tuple[float, float, float]
     #: When the reading ended, by :func:`time.monotonic`.
@@ -137,6 +147,9 @@ class Reader(Protocol):
     def outcome(self) -> Outcome:
         """What came of it; after the end."""
 
+    def give_back(self) -> None:
+        """Lets another reader follow, after the end."""
+
 
 def choose(choice: ReaderChoice, source: TaskSource) -> tuple[dict[str, int] | None, str]:
     """The functions of the driver for a native reader, or ``None`` and why it has to be the Python one.
@@ -164,6 +177,7 @@ class NativeReader:
     def __init__(
         self, recording: _native.Recording, source: TaskSource, plan: Plan, functions: dict[str, int]
     ) -> None:
+        self._recording, self._stream = recording, plan.stream
         self._reader = _native.Reader(
             recording,
             plan.stream,
@@ -178,6 +192,10 @@ class NativeReader:
                 "every": plan.every,
                 "record": plan.record,
                 "pretrigger": plan.pretrigger,
+                "shift": plan.shift,
+                "gap": plan.gap,
+                "keep_open": plan.keep_open,
+                "skip_lost": plan.skip_lost,
                 "block": plan.block,
                 "most": plan.most,
                 "rate": source.rate,
@@ -187,6 +205,9 @@ class NativeReader:
                 "monotonic_ns": time.monotonic_ns() if plan.clock_notes else None,
             },
         )
+
+    def give_back(self) -> None:
+        self._reader.give_back(self._recording, self._stream)
 
     def stop(self) -> None:
         self._reader.stop()
@@ -238,6 +259,7 @@ class NativeReader:
             backlog_high_water=progress["backlog_high_water"],
             reads=progress["reads"],
             short_reads=progress["short_reads"],
+            position=ended["position"],
             lateness=tuple(ended["lateness"]),
             ended_at=ended_at - ended["ended_ago"],
         )
@@ -254,7 +276,9 @@ class PythonReader:
         self._done = threading.Event()
         self._abandoned = False
         self._position = plan.first
-        self._shift = 0  # what the driver's count of samples lacks, since somebody began it anew
+        self._shift = plan.shift  # what the driver's count of samples lacks, since somebody began it anew
+        self._resume = plan.gap  # until it is told
+        self._skipped = False
         self._gaps: list[GapTuple] = []
         self._final_gap: GapTuple | None = None
         self._dropped: GapTuple | None = None  # since the last block, because the ring was full
@@ -284,6 +308,9 @@ class PythonReader:
     def gaps(self) -> tuple[GapTuple, ...]:
         return tuple(self._gaps)
 
+    def give_back(self) -> None:
+        """The stream was never closed."""
+
     def stop(self) -> None:
         self._stopping.set()
 
@@ -308,6 +335,7 @@ class PythonReader:
             backlog_high_water=self._backlog_high_water,
             reads=self._reads,
             short_reads=self._short_reads,
+            position=self._position,
             lateness=(self._lateness.quantile(0.5), self._lateness.quantile(0.99), self._lateness.most),
             ended_at=self._ended_at,
         )
@@ -320,6 +348,10 @@ class PythonReader:
         except BaseException as error:  # a defect of ours must come out at the caller, too
             self._crash = error
         finally:
+            if self._resume is not None:
+                gap = (self._position - (self._resume[0] or 0), *self._resume)
+                self._gaps.append(gap)
+                self._final_gap = self._final_gap or gap
             self._acquired = self._source.acquired()
             if self._plan.stop_task:
                 self._source.stop()
@@ -333,7 +365,9 @@ class PythonReader:
         tick = time.monotonic()
         while end is None or self._position < end:
             count = self._next_read(end)
-            if plan.every is not None:
+            if self._skipped:
+                timeout = 0.0
+            elif plan.every is not None:
                 if self._stopping.wait(max(tick - time.monotonic(), 0.0)):
                     break
                 timeout, tick = READ_TIMEOUT, self._next_tick(tick, plan.every)
@@ -385,8 +419,15 @@ class PythonReader:
             else:
                 slot.abort()
             if failure is not None and failure.code != TIMEOUT_CODE:
+                if plan.skip_lost and failure.code in OVERWRITE_CODES and source.read_newest(plan.most):
+                    self._skipped = True
+                    continue
                 self._failed(failure, end)
                 return
+            if self._skipped:
+                self._skipped = False
+                if not source.read_on():
+                    return
             if self._abandoned:
                 return
             self._note_clock()
@@ -498,26 +539,66 @@ class PythonReader:
             record = (first // plan.record, start, plan.pretrigger)
             if (first + got) % plan.record == 0:
                 self._record_start = None
-        if lost:
+        why = _OVERWRITE if self._skipped else _FOREIGN
+        if lost > 0 and plan.end is not None and first + got > plan.end:
+            kept = max(plan.end - first, 0)
+            if not kept:
+                # The hole reaches to the end.
+                slot.abort()
+                self._final_gap = (self._position, plan.end - self._position, why)
+                self._gaps.append(self._final_gap)
+                self._position = plan.end
+                return
+            size = self._keep(slot, got, kept)
+            got = kept
+        if self._resume is not None:
+            resumed, why = self._resume
+            self._resume = None
+            count = resumed if not lost else None
+            if lost < 0:
+                self._shift -= lost
+                first = self._position
+            self._gaps.append((first - (count or 0), count, why))
+            slot.commit(
+                size,
+                samples=got,
+                first_sample=first,
+                lost_before=_native.LOST_UNKNOWN if count is None else count,
+                gap=why,
+                host_time_ns=now,
+                record=record,
+            )
+        elif lost:
             # Somebody else moved the read position. Where that was back, nobody knows how much time has
             # passed: the samples count as the next ones behind a hole of unknown size.
             count = lost if lost > 0 else None
             if count is None:
                 self._shift -= lost
                 first = self._position
-            self._gaps.append((self._position, count, _FOREIGN))
+            self._gaps.append((self._position, count, why))
             slot.commit(
                 size,
                 samples=got,
                 first_sample=first,
                 lost_before=_native.LOST_UNKNOWN if count is None else count,
-                gap=_FOREIGN,
+                gap=why,
                 host_time_ns=now,
                 record=record,
             )
         else:
             slot.commit(size, samples=got, first_sample=first, host_time_ns=now, record=record)
         self._position = first + got
+
+    def _keep(self, slot: _native.Slot, got: int, kept: int) -> int:
+        """Takes the samples behind the first few out of what lies packed in a slot; its size then."""
+        dtype, channels = self._source.dtype, len(self._source.channels)
+        memory = memoryview(slot)
+        head = 8 * got if self._plan.timed else 0
+        runs = np.frombuffer(memory, dtype, channels * got, head).reshape(channels, got)
+        packed = runs[:, :kept].tobytes()
+        start = 8 * kept if self._plan.timed else 0
+        memory[start : start + len(packed)] = packed
+        return start + len(packed)
 
     def _failed(self, failure: ReadFailure, end: int | None) -> None:
         """The driver ended the reading: find out what is missing."""
@@ -528,7 +609,7 @@ class PythonReader:
         if self._stop_reason == "overwrite":
             acquired = self._source.acquired()
             limit = math.inf if end is None else end
-            lost = None if acquired is None else int(min(acquired, limit)) - self._position
+            lost = None if acquired is None else int(min(acquired + self._shift, limit)) - self._position
             if lost is not None and lost <= 0:
                 lost = None
             self._final_gap = (self._position, lost, _OVERWRITE)

@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -32,6 +33,7 @@ from daqring.monitor import Monitor
 from daqring.progress import ProgressBar
 from daqring.readers import Outcome, ReaderChoice
 from daqring.report import Report, combine, gravest
+from daqring.restart import RESTARTS, Restart
 from daqring.source import DtypeChoice, TimesChoice, describe, driver_words
 from daqring.stages import Stages, StreamInfo, plan
 from daqring.start_order import links
@@ -46,6 +48,7 @@ __all__ = ["Recorder", "record"]
 
 logger = logging.getLogger("daqring")
 
+OnLoss = Literal["stop", "continue"]
 Overflow = Literal["wait", "drop_newest", "drop_oldest", "fail"]
 Property = bool | int | float | str | datetime.datetime
 #: A read comes back within this time; what takes longer is broken off.
@@ -72,6 +75,9 @@ def record(
     history: float | str | None = None,
     stages: Stages = (),
     overflow: Overflow = "wait",
+    restart: Restart | None = None,
+    on_loss: OnLoss = "stop",
+    no_samples: float | None = None,
     progress: bool | None = None,
 ) -> Report:
     """Records configured tasks into a TDMS file and says what came of it.
@@ -116,6 +122,12 @@ def record(
             longer than it lasts. ``"wait"`` loses nothing as long as the driver's buffer holds;
             ``"drop_newest"`` and ``"drop_oldest"`` drop samples, told as gaps (overrun); ``"fail"``
             ends the recording.
+        restart: Make the tasks anew and go on after a failure, see :class:`Restart`; `tasks` is then a
+            function.
+        on_loss: After an overwrite in the driver's buffer, ``"stop"`` in order, or ``"continue"`` behind
+            a counted gap; the driver is then told to overwrite what is not read in time.
+        no_samples: End in order, or `restart`, when no sample came for so many seconds. Waiting for a
+            start trigger does not count. ``None``: wait for ever.
         progress: Show a progress bar on stderr; by default only on a terminal.
 
     Returns:
@@ -152,19 +164,23 @@ def record(
         history=history,
         stages=stages,
         overflow=overflow,
+        restart=restart,
+        on_loss=on_loss,
+        no_samples=no_samples,
     )
     bar = ProgressBar(enabled=progress)
-    recorder.start()
-    try:
-        while not recorder.wait(bar.interval):
-            bar.show(recorder)
-    except KeyboardInterrupt:
-        recorder._end("interrupted")
-    finally:
+    with _ended_by_sigterm():
+        recorder.start()
         try:
-            recorder._finish()
+            while not recorder.wait(bar.interval):
+                bar.show(recorder)
+        except KeyboardInterrupt:
+            recorder._end("interrupted")
         finally:
-            bar.clear()
+            try:
+                recorder._finish()
+            finally:
+                bar.clear()
     return recorder._result(stacklevel=3)
 
 
@@ -207,6 +223,9 @@ class Recorder:
         stages: Stages = (),
         overflow: Overflow = "wait",
         keep_seconds: float | None = None,
+        restart: Restart | None = None,
+        on_loss: OnLoss = "stop",
+        no_samples: float | None = None,
         _feed: bool = False,
     ) -> None:
         if _native.DEBUG_BUILD:
@@ -235,6 +254,16 @@ class Recorder:
             **{"seconds": seconds, "samples": samples, "block_ms": block_ms, "dtype": dtype},
             **{"buffer_seconds": buffer_seconds, "reader": reader, "every": every, "times": times},
         }
+        if on_loss not in ("stop", "continue"):
+            raise TaskError(f"on_loss must be 'stop' or 'continue', not {on_loss!r}")
+        self._on_loss = on_loss
+        self._no_samples = None if no_samples is None else positive("no_samples", no_samples)
+        self._restart = _checked_restart(restart, tasks, self._no_samples)
+        self._restarts = 0
+        #: While tasks are made anew: why, how often it was tried, when it is tried next.
+        self._pending: tuple[str, int, float] | None = None
+        self._seen: dict[int, tuple[Any, float]] = {}
+        self._silent: str | None = None
         self._tasks = TaskSet(tasks)
         try:
             self._acquisitions = self._prepare(self._tasks)
@@ -278,6 +307,14 @@ class Recorder:
                 if len(tasks.tasks) > 1:
                     raise TaskError(f"{_called(number, task)}: {error}") from error
                 raise
+        for acquisition in acquisitions:
+            acquisition.keep_open = self._restart is not None
+            acquisition.skip_lost = self._on_loss == "continue"
+            if self._restart is not None and acquisition.source.finite is not None:
+                raise TaskError(
+                    f"task {acquisition.name!r} is finite and would begin from its first sample again; "
+                    "a restart needs continuous tasks (with samples= or seconds= for their length)"
+                )
         for number, owner in found.owner_of.items():
             acquisitions[number].clock_of = acquisitions[owner].name
             acquisitions[number].clock_via = found.via[number]
@@ -332,7 +369,7 @@ class Recorder:
         if self._keep_seconds is not None:
             for number in range(len(acquisitions)):
                 self._kept(number, self._keep_seconds)
-        if len(acquisitions) > 1:
+        if len(acquisitions) > 1 or self._restart is not None or self._no_samples is not None:
             self._watch = Watch(self)
         self._monitor = Monitor(self, self._called_by_viewers(), history=self._history)
         logger.info("recording %s", self)
@@ -495,6 +532,8 @@ class Recorder:
 
         ``elapsed``
             Seconds since the start.
+        ``restarts``, ``restarting``
+            How often the tasks were made anew, and whether that is being tried now.
         ``slowest_write_s``
             Longest time that the log took for one block.
         ``disk_free``, ``disk_seconds``
@@ -538,6 +577,8 @@ class Recorder:
         return {
             **total,
             "elapsed": elapsed,
+            "restarts": self._restarts,
+            "restarting": self._pending is not None,
             "slowest_write_s": counts["slowest_write_ns"] / 1e9,
             "disk_free": free,
             "disk_seconds": left,
@@ -773,17 +814,129 @@ class Recorder:
 
     def _look(self) -> bool:
         """What the watch does again and again; whether it is to go on."""
+        if self._pending is not None:
+            return self._try_again() or self._close_streams()
         ended = [acquisition.ended() for acquisition in self._acquisitions]
-        for acquisition, over in zip(self._acquisitions, ended, strict=True):
-            if over and not all(ended) and acquisition.reader is not None:
-                reason = acquisition.reader.outcome().stop_reason
-                if reason not in (None, "finished"):
-                    # What is recorded together ends together.
-                    self._stop_readers()
-        if all(ended):
+        self._look_for_silence(ended)
+        reasons = [
+            acquisition.reader.outcome().stop_reason
+            for acquisition, over in zip(self._acquisitions, ended, strict=True)
+            if over and acquisition.reader is not None
+        ]
+        bad = [reason for reason in reasons if reason not in (None, "finished")]
+        if bad and not all(ended):
+            # What is recorded together ends together.
+            self._stop_readers()
+        if not all(ended):
+            return True
+        why = gravest(bad) if bad else "no samples" if self._silent is not None else None
+        why = "device error" if why == "error" else why
+        for acquisition in self._acquisitions:
+            acquisition.free()
+        if self._restart is not None and why in self._restart.reasons and not self._asked_to_stop:
+            native = self._native
+            if native is not None and native.failure() is None and not self._crashed():
+                return self._make_way(why)
+        return self._close_streams()
+
+    def _crashed(self) -> bool:
+        return any(
+            acquisition.reader is not None and acquisition.reader.outcome().crash is not None
+            for acquisition in self._acquisitions
+        )
+
+    def _look_for_silence(self, ended: list[bool]) -> None:
+        """Ends the reading where no sample has come for too long."""
+        counts = None if self._native is None else self._native.stats()
+        if self._no_samples is None or counts is None or self._silent is not None or self._asked_to_stop:
+            return
+        now = time.monotonic()
+        for acquisition, over, stream in zip(self._acquisitions, ended, counts["streams"], strict=True):
+            if over or acquisition.reader is None or acquisition.source.record is not None:
+                continue
+            backlog = acquisition.reader.backlog
+            sign = (id(acquisition), stream["committed"], backlog)
+            before, since = self._seen.get(acquisition.number, (None, now))
+            begun = stream["committed"] or backlog or not acquisition.waits_for_trigger
+            if sign != before or not begun:
+                self._seen[acquisition.number] = (sign, now)
+            elif now - since >= self._no_samples:
+                self._silent = (
+                    f"no samples came from task {acquisition.name!r} for {self._no_samples:g} s; "
+                    "check its clock and its trigger"
+                )
+                logger.warning("%s", self._silent)
+                self._stop_readers()
+                return
+
+    def _make_way(self, why: str) -> bool:
+        """Takes leave of tasks that failed; others are tried from now on."""
+        logger.warning("%s: %s; the tasks are made anew", self, why)
+        if self._native is not None:
             for acquisition in self._acquisitions:
-                acquisition.free()
-        return not all(ended)
+                acquisition.make_way()
+            if self._path is not None:
+                self._native.annotate(f"{why}: the tasks are made anew", time.time_ns())
+        self._tasks.close()
+        self._pending = (why, 0, time.monotonic())
+        return True
+
+    def _try_again(self) -> bool:
+        """Makes the tasks anew when that is due; whether the watch is to go on."""
+        restart, pending, native = self._restart, self._pending, self._native
+        if restart is None or pending is None or native is None or self._asked_to_stop:
+            return False
+        why, tries, due = pending
+        if time.monotonic() < due:
+            return True
+        tasks: TaskSet | None = None
+        acquisitions: list[Acquisition] = []
+        try:
+            tasks = TaskSet(self._tasks.factory) if self._tasks.factory is not None else self._tasks
+            acquisitions = self._prepare(tasks)
+            if len(acquisitions) != len(self._acquisitions) or not all(
+                new.like(old) for new, old in zip(acquisitions, self._acquisitions, strict=True)
+            ):
+                raise TaskError(
+                    "the function that makes the tasks made others than before; tasks have to have the same "
+                    "names, channels and rates"
+                )
+            for new, old in zip(acquisitions, self._acquisitions, strict=True):
+                new.continue_from(old, RESTARTS[why])
+                new.prepare()
+            for number in self._links.order:
+                acquisitions[number].start()
+            for new in acquisitions:
+                owner = acquisitions[self._links.root(new.number)]
+                new.read(native, owner, logged=self._path is not None)
+        except Exception as error:
+            for new in acquisitions:
+                new.undo()
+            if tasks is not None:
+                tasks.close()
+            tries += 1
+            logger.warning("%s: try %d to make the tasks anew failed: %s", self, tries, error)
+            if restart.attempts is not None and tries >= restart.attempts:
+                logger.error("%s: given up after %d tries", self, tries)
+                return False
+            self._pending = (why, tries, time.monotonic() + restart.wait)
+            return True
+        self._tasks, self._acquisitions = tasks, acquisitions
+        self._pending, self._silent = None, None
+        self._seen.clear()
+        self._restarts += 1
+        logger.warning("%s: going on with new tasks", self)
+        if self._asked_to_stop:
+            self._stop_readers()
+        return True
+
+    def _close_streams(self) -> bool:
+        """No more samples will come; the watch is not to go on."""
+        if self._restart is not None and self._native is not None:
+            for acquisition in self._acquisitions:
+                acquisition.make_way()
+                self._native.close_stream(acquisition.number)
+        return False
 
     def _finish(self) -> None:
         self._check_process()
@@ -802,12 +955,16 @@ class Recorder:
             if native is None or self._report is not None:
                 return
             deadline = time.monotonic() + STUCK
-            for acquisition in self._acquisitions:
-                # A read comes back within its timeout; this is for a driver that does not keep it.
-                acquisition.wait(max(deadline - time.monotonic(), 0.0))
-            if self._watch is not None:
+            while True:
+                for acquisition in self._acquisitions:
+                    # A read comes back within its timeout; this is for a driver that does not keep it.
+                    acquisition.wait(max(deadline - time.monotonic(), 0.0))
+                if self._watch is None:
+                    break
                 self._watch.hurry()
-                self._watch.join()
+                if self._watch.wait(0.05):
+                    self._watch.join()
+                    break
             outcomes = [acquisition.finish() for acquisition in self._acquisitions]
             final = [
                 (acquisition.number, *outcome.final_gap)
@@ -839,6 +996,8 @@ class Recorder:
             error.__cause__ = crash
         elif not counts["law_holds"]:
             error = RecordingError(f"blocks are missing that nobody accounts for: {counts['streams']}")
+        elif self._silent is not None:
+            error = RecordingError(self._silent)
         elif failures:
             acquisition, error = failures[0]
             if len(self._acquisitions) > 1:
@@ -863,6 +1022,8 @@ class Recorder:
         """Why the recording, or stream `number` of it, ended."""
         if failure is not None:
             return "error"
+        if self._silent is not None:
+            return "no samples"
         of = outcomes if number is None else [outcomes[number]]
         reasons = [
             "error" if outcome.crash is not None else outcome.stop_reason or self._stop_reason
@@ -887,7 +1048,7 @@ class Recorder:
             io=counts["io"] or "none",
             io_reason=counts["io_reason"] or "",
             slowest_write=counts["slowest_write_ns"] / 1e9,
-            error=None if counts["error"] is None else str(counts["error"]),
+            error=self._silent if counts["error"] is None else str(counts["error"]),
             # Where blocks went that no counter knows, nobody knows either.
             lost_unknown=not counts["law_holds"],
         )
@@ -953,6 +1114,39 @@ def _info(acquisition: Acquisition) -> StreamInfo:
         rate=source.rate,
         dtype=source.dtype,
     )
+
+
+def _checked_restart(restart: Restart | None, tasks: Tasks, no_samples: float | None) -> Restart | None:
+    if restart is None:
+        return None
+    if not isinstance(restart, Restart):
+        raise TaskError(f"restart must be a daqring.Restart, not {restart!r}")
+    if not TaskSet.is_factory(tasks):
+        raise TaskError(
+            "a restart needs a function that makes the tasks, because the task of a device that went away "
+            "cannot be used again; give daqring.record(make_tasks, ...) instead of the tasks"
+        )
+    if "no samples" in restart.reasons and no_samples is None:
+        raise TaskError("a restart on 'no samples' needs no_samples=, the seconds after which that is so")
+    return restart
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """A request to end (SIGTERM) is taken as Ctrl-C, where nobody else takes it."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _called(number: int, task: nidaqmx.Task) -> str:

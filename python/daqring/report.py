@@ -69,7 +69,8 @@ class StreamReport:
     duration: float
     #: Bytes of samples per second of duration, in 10**6.
     mb_per_s: float
-    #: Why the recording ended: finished, stopped, interrupted, overwrite, device overflow, error.
+    #: Why the recording ended: finished, stopped, interrupted, no samples,
+    #: overwrite, device overflow, error.
     stop_reason: str
     #: The reader that ran: native or python.
     reader: str
@@ -135,7 +136,7 @@ class StreamReport:
 
 
 #: Reasons for the end, the gravest first.
-STOP_REASONS = ("error", "device overflow", "overwrite", "interrupted", "stopped", "finished")
+STOP_REASONS = ("error", "device overflow", "overwrite", "no samples", "interrupted", "stopped", "finished")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -192,6 +192,7 @@ class TaskSource:
         except DaqError as error:
             raise TaskError(f"the driver refuses the task as it is configured: {describe(error)}") from error
         self._buffer_to_restore: int | None = None
+        self._overwrites = False
         self._reader, self._read = self._make_reader()
 
     # -- what the task is ---------------------------------------------------------------------
@@ -661,6 +662,7 @@ class TaskSource:
         names = {
             "read": READ_FUNCTIONS[self.kind, self.dtype.name],
             "get_read_attribute": "DAQmxGetReadAttribute",
+            "set_read_attribute": "DAQmxSetReadAttribute",
             "stop_task": "DAQmxStopTask",
             "get_extended_error_info": "DAQmxGetExtendedErrorInfo",
         }
@@ -696,6 +698,41 @@ class TaskSource:
         # Raised outside the handler: the driver error's traceback holds on to `into`.
         raise ReadFailure(code, message, got)
 
+    def overwrite_unread(self) -> None:
+        """Lets the driver overwrite what was not read in time rather than stop; until `restore`."""
+        from nidaqmx.constants import OverwriteMode
+
+        if not self.already_running and self.finite is None and self.every is None:
+            with contextlib.suppress(self._error):
+                self._stream.overwrite = OverwriteMode.OVERWRITE_UNREAD_SAMPLES
+                self._overwrites = True
+
+    def read_newest(self, samples: int) -> bool:
+        """Lets the next read begin so many samples before the newest; whether the driver agrees."""
+        from nidaqmx.constants import ReadRelativeTo
+
+        return self._place_reads(ReadRelativeTo.MOST_RECENT_SAMPLE, -samples)
+
+    def read_on(self) -> bool:
+        """Lets reads follow one on the other again; whether the driver agrees."""
+        from nidaqmx.constants import ReadRelativeTo
+
+        return self._place_reads(ReadRelativeTo.CURRENT_READ_POSITION, 0)
+
+    def _place_reads(self, relative_to: Any, offset: int) -> bool:
+        try:
+            self._stream.relative_to = relative_to
+            self._stream.offset = offset
+        except self._error:
+            return False
+        return True
+
+    @property
+    def triggered(self) -> bool:
+        """Whether samples come only after a trigger."""
+        kind = self._ask_error(lambda: self._task.triggers.start_trigger.trig_type)
+        return self.record is not None or (kind is not None and kind.name != "NONE")
+
     def position(self) -> int | None:
         """Samples per channel read so far, by the driver's account."""
         return self._ask("curr_read_pos")
@@ -727,6 +764,10 @@ class TaskSource:
 
     def restore(self) -> None:
         """Puts the driver's buffer back to what it was."""
+        if self._overwrites:
+            self._overwrites = False
+            with contextlib.suppress(self._error):
+                del self._stream.overwrite
         if self._buffer_to_restore is not None:
             self._buffer_to_restore = None
             with contextlib.suppress(self._error):

@@ -32,9 +32,9 @@ class TaskSet:
         #: Makes the tasks anew; ``None`` where they were given as they are.
         self.factory: Callable[[], Any] | None = None
         given: Any = tasks
-        if callable(tasks) and not _is_task(tasks):
-            self.factory = tasks
-            given = tasks()
+        if self.is_factory(tasks):
+            self.factory = given
+            given = given()
         self.tasks: tuple[nidaqmx.Task, ...]
         try:
             self.tasks = self._checked(given)
@@ -42,6 +42,11 @@ class TaskSet:
             if self.factory is not None:
                 _close(given if isinstance(given, Sequence) else (given,))
             raise
+
+    @staticmethod
+    def is_factory(tasks: Tasks) -> bool:
+        """Whether these are no tasks, but a function that makes some."""
+        return callable(tasks) and not _is_task(tasks)
 
     def _checked(self, given: Any) -> tuple[nidaqmx.Task, ...]:
         made = "" if self.factory is None else ", which the function made,"

@@ -22,6 +22,8 @@ type ReadPairs = unsafe extern "system" fn(
 /// `DAQmxGetReadAttribute`, which is variadic: after the place of the value comes its size, for
 /// attributes that have one.
 type GetAttribute = unsafe extern "C" fn(Handle, i32, *mut c_void, ...) -> i32;
+/// `DAQmxSetReadAttribute`, variadic, too: here with a 32-bit number.
+type SetAttribute = unsafe extern "C" fn(Handle, i32, ...) -> i32;
 type StopTask = unsafe extern "system" fn(Handle) -> i32;
 type ExtendedErrorInfo = unsafe extern "system" fn(*mut c_char, u32) -> i32;
 
@@ -42,6 +44,8 @@ pub struct Addresses {
     pub pairs: bool,
     /// `DAQmxGetReadAttribute`.
     pub get_read_attribute: usize,
+    /// `DAQmxSetReadAttribute`; 0 where nothing is to be skipped.
+    pub set_read_attribute: usize,
     /// `DAQmxStopTask`.
     pub stop_task: usize,
     /// `DAQmxGetExtendedErrorInfo`.
@@ -60,6 +64,7 @@ pub(crate) enum AnyRead {
 pub struct Functions {
     pub(crate) read: AnyRead,
     pub(crate) get_read_attribute: GetAttribute,
+    pub(crate) set_read_attribute: Option<SetAttribute>,
     pub(crate) stop_task: StopTask,
     pub(crate) get_extended_error_info: ExtendedErrorInfo,
 }
@@ -75,6 +80,7 @@ impl Functions {
             read,
             pairs,
             get_read_attribute,
+            set_read_attribute,
             stop_task,
             get_extended_error_info,
         } = addresses;
@@ -89,6 +95,10 @@ impl Functions {
                     true => AnyRead::Pairs(std::mem::transmute::<usize, ReadPairs>(read)),
                 },
                 get_read_attribute: std::mem::transmute::<usize, GetAttribute>(get_read_attribute),
+                set_read_attribute: match set_read_attribute {
+                    0 => None,
+                    address => Some(std::mem::transmute::<usize, SetAttribute>(address)),
+                },
                 stop_task: std::mem::transmute::<usize, StopTask>(stop_task),
                 get_extended_error_info: std::mem::transmute::<usize, ExtendedErrorInfo>(
                     get_extended_error_info,

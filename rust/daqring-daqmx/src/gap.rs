@@ -13,6 +13,23 @@ pub enum Cause {
     Overrun = 3,
     /// Somebody else read from the task.
     ForeignRead = 4,
+    /// The device went away.
+    Unplugged = 5,
+    /// Nobody knows.
+    Unknown = 255,
+}
+
+impl Cause {
+    /// The cause of a number; what is not known is [`Cause::Unknown`].
+    pub fn from_u32(number: u32) -> Self {
+        match number {
+            1 => Self::Overwrite,
+            2 => Self::DeviceOverflow,
+            4 => Self::ForeignRead,
+            5 => Self::Unplugged,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A hole in the samples, per channel.

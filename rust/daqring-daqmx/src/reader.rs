@@ -55,6 +55,14 @@ pub struct ReaderOptions {
     pub timed: bool,
     /// Index of the first sample that will be read.
     pub position: u64,
+    /// What the driver's count of samples lacks: it began anew since the stream began.
+    pub shift: u64,
+    /// What is missing before the first sample that will be read: how many, if known, and why.
+    pub gap: Option<(Option<u64>, Cause)>,
+    /// Keep the ring open at the end, for [`Reader::take_producer`].
+    pub keep_open: bool,
+    /// After an overwrite, skip what is lost and go on.
+    pub skip_lost: bool,
     /// Where to end; `None`: on a stop only.
     pub end: Option<u64>,
     /// Stop the task at the end.
@@ -140,6 +148,7 @@ struct Shared {
     gaps: Mutex<Vec<Gap>>,
     outcome: Mutex<Option<Outcome>>,
     ended: Condvar,
+    producer: Mutex<Option<SlotProducer>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -203,6 +212,11 @@ impl Reader {
         lock(&self.shared.outcome).clone()
     }
 
+    /// The ring's producer, once the reading has ended, where it was to be kept open.
+    pub fn take_producer(&self) -> Option<SlotProducer> {
+        lock(&self.shared.producer).take()
+    }
+
     /// The losses until now, in order.
     pub fn gaps(&self) -> Vec<Gap> {
         lock(&self.shared.gaps).clone()
@@ -236,7 +250,9 @@ fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, s
         wanted: options.end,
         end: options.end,
         position: options.position,
-        shift: 0,
+        shift: options.shift,
+        resume: options.gap,
+        skipped: false,
         task,
         producer,
         options,
@@ -252,6 +268,7 @@ fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, s
     };
     let ending = catch_unwind(AssertUnwindSafe(|| reading.run()))
         .unwrap_or_else(|payload| Ending::Panicked(panic_message(&*payload)));
+    reading.tell_resume();
     let acquired = reading.task.acquired();
     if stop_task {
         // A task that failed or is gone need not be stopped, and the reason was told already.
@@ -265,7 +282,11 @@ fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, s
         lateness: reading.lateness,
         ended: Instant::now(),
     };
-    drop(reading); // closes the ring
+    if reading.options.keep_open {
+        *lock(&shared.producer) = Some(reading.producer);
+    } else {
+        drop(reading); // closes the ring
+    }
     *lock(&shared.outcome) = Some(outcome);
     shared.ended.notify_all();
 }
@@ -303,6 +324,10 @@ struct Reading<'a> {
     position: u64,
     /// What the driver's count of samples lacks, since somebody began it anew.
     shift: u64,
+    /// What is missing before the first sample, until it is told.
+    resume: Option<(Option<u64>, Cause)>,
+    /// The read position was moved by us, behind what was overwritten.
+    skipped: bool,
     filling: Option<Filling>,
     /// For reads that cannot go straight into a slot; made when first needed.
     scratch: Vec<u64>,
@@ -389,7 +414,10 @@ impl Reading<'_> {
             if let Some(error) = result.error
                 && error.meaning() != Meaning::Timeout
             {
-                return Ok(Some(error));
+                if !self.skip_lost(&error)? {
+                    return Ok(Some(error));
+                }
+                self.end_record();
             }
             if self.shared.abandoned.load(Relaxed) {
                 return Ok(None);
@@ -403,6 +431,37 @@ impl Reading<'_> {
             self.end_record();
         }
         Ok(None)
+    }
+
+    /// Goes on behind what was overwritten, where that is wanted and can be had. How much it was, the
+    /// read position tells.
+    fn skip_lost(&mut self, error: &DriverError) -> Result<bool, Closed> {
+        let wanted = self.options.skip_lost
+            && error.meaning() == Meaning::Overwrite
+            && matches!(self.options.pace, Pace::Steady | Pace::Unsteady);
+        let most = self.options.most;
+        if !wanted || !self.task.read_newest(most) {
+            return Ok(false);
+        }
+        self.give_away();
+        self.skipped = true;
+        let result = self.read(most as usize, 0.0);
+        let on = self.task.read_on();
+        self.skipped = false;
+        Ok(on && result?.samples > 0)
+    }
+
+    /// Tells what is missing before the first sample, where no sample came.
+    fn tell_resume(&mut self) {
+        if let Some((count, cause)) = self.resume.take() {
+            let gap = Gap {
+                first_sample: self.position.saturating_sub(count.unwrap_or(0)),
+                count,
+                cause,
+            };
+            lock(&self.shared.gaps).push(gap);
+            self.gap.get_or_insert(gap);
+        }
     }
 
     /// Reads one sample after the other, when it is due. What was missed is not made up for.
@@ -582,7 +641,7 @@ impl Reading<'_> {
             && let Some(filling) = &mut self.filling
         {
             let last = filling.samples as usize * TIME;
-            let first = last - samples as usize * TIME;
+            let first = last.saturating_sub(samples as usize * TIME);
             for place in filling.slot[first..last].chunks_exact_mut(TIME) {
                 place.copy_from_slice(&time.to_le_bytes());
             }
@@ -659,9 +718,51 @@ impl Reading<'_> {
     }
 
     /// A read is the begin of a block.
-    fn begin(&mut self, slot: WriteSlot, samples: u64) {
+    fn begin(&mut self, mut slot: WriteSlot, samples: u64) {
         let from = self.first_of(samples);
-        self.begin_at(slot, samples, from);
+        if let Some(samples) = self.keep(&mut slot, samples, from) {
+            self.begin_at(slot, samples, from);
+        }
+    }
+
+    /// How many of the samples that lie packed in a slot are wanted: behind a hole it may be fewer than
+    /// were read, or none; the rest is taken out.
+    fn keep(&mut self, slot: &mut WriteSlot, samples: u64, from: From) -> Option<u64> {
+        let (From::Later(first), Some(end)) = (from, self.end) else {
+            return Some(samples);
+        };
+        let kept = samples.min(end.saturating_sub(first));
+        if kept == 0 {
+            // The hole reaches to the end.
+            let gap = Gap {
+                first_sample: self.position,
+                count: Some(end - self.position),
+                cause: self.cause_of_jump(),
+            };
+            lock(&self.shared.gaps).push(gap);
+            self.gap = Some(gap);
+            self.position = end;
+            return None;
+        }
+        let channels = self.task.channels();
+        let size = self.task.frame() / channels;
+        let run = kept as usize * size;
+        let head = self.head();
+        move_runs(
+            &mut slot[head..],
+            channels,
+            run,
+            samples as usize * size,
+            run,
+        );
+        Some(kept)
+    }
+
+    fn cause_of_jump(&self) -> Cause {
+        match self.skipped {
+            true => Cause::Overwrite,
+            false => Cause::ForeignRead,
+        }
     }
 
     fn begin_at(&mut self, slot: WriteSlot, samples: u64, from: From) {
@@ -679,12 +780,23 @@ impl Reading<'_> {
             if let From::Earlier(by) = from {
                 self.shift += by;
             }
+            let why = self.cause_of_jump();
             lost_before = count.unwrap_or(LOST_UNKNOWN);
-            cause = Some(Cause::ForeignRead);
+            cause = Some(why);
             lock(&self.shared.gaps).push(Gap {
                 first_sample: self.position,
                 count,
-                cause: Cause::ForeignRead,
+                cause: why,
+            });
+        }
+        if let Some((count, why)) = self.resume.take() {
+            let count = count.filter(|_| from == From::Next);
+            lost_before = count.unwrap_or(LOST_UNKNOWN);
+            cause = Some(why);
+            lock(&self.shared.gaps).push(Gap {
+                first_sample: self.position.saturating_sub(count.unwrap_or(0)),
+                count,
+                cause: why,
             });
         }
         self.position = first_sample + samples;
@@ -711,7 +823,9 @@ impl Reading<'_> {
                 return Ok(());
             };
             slot[head..][..packed.len()].copy_from_slice(packed);
-            self.begin_at(slot, samples, from);
+            if let Some(samples) = self.keep(&mut slot, samples, from) {
+                self.begin_at(slot, samples, from);
+            }
             return Ok(());
         }
         let Some(filling) = self.filling.as_mut() else {
@@ -807,7 +921,8 @@ impl Reading<'_> {
         let (cause, count) = match error.meaning() {
             Meaning::Overwrite => {
                 let limit = self.end.unwrap_or(u64::MAX);
-                let acquired = self.task.acquired().map(|acquired| acquired.min(limit));
+                let acquired = self.task.acquired();
+                let acquired = acquired.map(|acquired| (acquired + self.shift).min(limit));
                 let count = acquired
                     .and_then(|acquired| acquired.checked_sub(self.position))
                     .filter(|&count| count > 0);

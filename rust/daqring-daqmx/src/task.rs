@@ -8,6 +8,11 @@ use crate::status::DriverError;
 const CURRENT_READ_POSITION: i32 = 0x1221;
 const AVAILABLE_SAMPLES: i32 = 0x1223;
 const TOTAL_ACQUIRED: i32 = 0x192A;
+const RELATIVE_TO: i32 = 0x190A;
+const OFFSET: i32 = 0x190B;
+/// Values of `RELATIVE_TO`.
+const CURRENT_POSITION: i32 = 10425;
+const MOST_RECENT: i32 = 10428;
 
 /// All samples of a channel, then those of the next.
 const GROUP_BY_CHANNEL: u32 = 0;
@@ -179,6 +184,25 @@ impl DriverTask {
     pub fn acquired(&self) -> Option<u64> {
         let mut value = 0u64;
         self.get(TOTAL_ACQUIRED, &mut value).then_some(value)
+    }
+
+    /// Lets the next read begin `samples` before the newest; whether the driver agrees.
+    pub fn read_newest(&self, samples: u64) -> bool {
+        let back = i32::try_from(samples).unwrap_or(i32::MAX);
+        self.set(RELATIVE_TO, MOST_RECENT) && self.set(OFFSET, -back)
+    }
+
+    /// Lets reads follow one on the other again.
+    pub fn read_on(&self) -> bool {
+        self.set(OFFSET, 0) && self.set(RELATIVE_TO, CURRENT_POSITION)
+    }
+
+    fn set(&self, attribute: i32, value: i32) -> bool {
+        let Some(function) = self.functions.set_read_attribute else {
+            return false;
+        };
+        // SAFETY: both attributes that are set are 32-bit numbers, and so is `value`.
+        unsafe { function(self.handle, attribute, value) == 0 }
     }
 
     fn get<T>(&self, attribute: i32, value: &mut T) -> bool {

@@ -194,6 +194,7 @@ fn reads_every_number<const SIZE: usize>(sample: SampleType, pairs: bool) {
         },
         pairs,
         get_read_attribute: get as *const () as usize,
+        set_read_attribute: 0,
         stop_task: stop_task as *const () as usize,
         get_extended_error_info: words as *const () as usize,
     };
@@ -214,6 +215,10 @@ fn reads_every_number<const SIZE: usize>(sample: SampleType, pairs: bool) {
         position: 0,
         end: Some(29),
         stop_task: true,
+        shift: 0,
+        gap: None,
+        keep_open: false,
+        skip_lost: false,
         clock: None,
     };
     let reader = Reader::start(task, producer, options).unwrap();
@@ -346,6 +351,7 @@ fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usiz
         read: read_i16 as *const () as usize,
         pairs: false,
         get_read_attribute: get as *const () as usize,
+        set_read_attribute: 0,
         stop_task: stop_task as *const () as usize,
         get_extended_error_info: words as *const () as usize,
     };
@@ -366,6 +372,10 @@ fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usiz
         position,
         end,
         stop_task: true,
+        shift: 0,
+        gap: None,
+        keep_open: false,
+        skip_lost: false,
         clock: None,
     };
     Run {
@@ -675,6 +685,7 @@ fn null_is_no_function() {
         read: 0,
         pairs: false,
         get_read_attribute: 1,
+        set_read_attribute: 0,
         stop_task: 1,
         get_extended_error_info: 1,
     };

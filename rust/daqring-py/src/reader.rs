@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use daqring_daqmx::{
-    Addresses, DriverTask, Ending, Functions, Gap, LOST_UNKNOWN, Pace, ReaderOptions, SampleType,
+    Addresses, Cause, DriverTask, Ending, Functions, Gap, LOST_UNKNOWN, Pace, ReaderOptions,
+    SampleType,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -22,6 +23,8 @@ const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 struct FunctionsArgument {
     read: usize,
     get_read_attribute: usize,
+    #[pyo3(default)]
+    set_read_attribute: usize,
     stop_task: usize,
     get_extended_error_info: usize,
 }
@@ -45,6 +48,14 @@ struct TaskArgument {
     record: Option<u64>,
     #[pyo3(default)]
     pretrigger: u64,
+    #[pyo3(default)]
+    shift: u64,
+    #[pyo3(default)]
+    gap: Option<(Option<u64>, u32)>,
+    #[pyo3(default)]
+    keep_open: bool,
+    #[pyo3(default)]
+    skip_lost: bool,
     block: u64,
     most: u64,
     rate: f64,
@@ -156,6 +167,7 @@ impl Reader {
                 read: functions.read,
                 pairs: task.pairs,
                 get_read_attribute: functions.get_read_attribute,
+                set_read_attribute: functions.set_read_attribute,
                 stop_task: functions.stop_task,
                 get_extended_error_info: functions.get_extended_error_info,
             };
@@ -179,6 +191,12 @@ impl Reader {
                 position: task.position,
                 end: task.end,
                 stop_task: task.stop_task,
+                shift: task.shift,
+                gap: task
+                    .gap
+                    .map(|(count, cause)| (count, Cause::from_u32(cause))),
+                keep_open: task.keep_open,
+                skip_lost: task.skip_lost,
                 clock: task
                     .monotonic_ns
                     .map(|now| recording.clock_sink(stream, now)),
@@ -221,6 +239,15 @@ impl Reader {
                 return Ok(ended);
             }
         }
+    }
+
+    /// Gives the producer of a stream back to the recording, where the reading has ended and was to
+    /// keep it open; a reader may then follow.
+    fn give_back(&self, recording: &Bound<'_, Recording>, stream: usize) -> PyResult<()> {
+        if let Some(producer) = self.reader()?.take_producer() {
+            recording.get().return_producer(stream, producer)?;
+        }
+        Ok(())
     }
 
     /// The losses until now: first sample, samples per channel or None, cause.

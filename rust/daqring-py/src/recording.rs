@@ -129,6 +129,12 @@ impl Recording {
         })
     }
 
+    /// Takes the producer of a stream back from a native reader.
+    pub(crate) fn return_producer(&self, stream: usize, producer: SlotProducer) -> PyResult<()> {
+        *self.producer(stream)? = Some(producer);
+        Ok(())
+    }
+
     /// Hands the producer of a stream to a native reader.
     pub(crate) fn take_producer(&self, stream: usize) -> PyResult<SlotProducer> {
         self.producer(stream)?.take().ok_or_else(taken)
@@ -389,6 +395,14 @@ impl Recording {
                     Err(_) => return Ok(None),
                 }
             }
+        })
+    }
+
+    /// Tells that no more blocks of a stream will come.
+    fn close_stream(&self, py: Python<'_>, stream: usize) -> PyResult<()> {
+        py.detach(|| {
+            drop(self.producer(stream)?.take());
+            Ok(())
         })
     }
 
