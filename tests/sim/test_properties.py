@@ -16,7 +16,20 @@ from nidaqmx.task.channels import AIChannel, CIChannel, DIChannel
 from nidaqmx.task.triggering import PauseTrigger, ReferenceTrigger, StartTrigger
 
 # Not supported at all, not in this task, not before it is reserved, not for this kind of object.
-REFUSALS = {-200197, -200452, -200983, -200478, -200077, -200231, -200236, -200233, -200170, -200378}
+REFUSALS = {
+    -200197,
+    -200452,
+    -200983,
+    -200478,
+    -200077,
+    -200231,
+    -200236,
+    -200233,
+    -200170,
+    -200378,
+    -209842,
+    -209844,
+}
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def test_a_reference_trigger_keeps_what_was_before_it() -> None:
 def test_a_reference_trigger_comes_by_itself_after_the_samples_before_it() -> None:
     with Task() as task:
         finite(task, samples=100)
-        task.triggers.reference_trigger.cfg_anlg_edge_ref_trig("Dev1/ai0", 30)
+        task.triggers.reference_trigger.cfg_dig_edge_ref_trig("/Dev1/PFI0", 30)
         task.start()
         task.wait_until_done(10)
         assert np.array_equal(codes(task, 100), sim.pattern(0, 0, 100))

@@ -84,7 +84,7 @@ pub(crate) unsafe fn given(kind: Kind, integer: usize, count: u32, float: f64) -
 ///
 /// # Safety
 /// `array` is null or valid for writes of `size` elements.
-unsafe fn with_array<T: Sample>(
+pub(crate) unsafe fn with_array<T: Sample>(
     array: *mut T,
     size: u32,
     act: impl FnOnce(&mut [T]) -> Outcome,
@@ -119,7 +119,7 @@ unsafe fn with_array<T: Sample>(
 ///
 /// # Safety
 /// `count` is null or valid for a write.
-unsafe fn conclude(task: &Task, outcome: Outcome, count: *mut i32) -> Result<()> {
+pub(crate) unsafe fn conclude(task: &Task, outcome: Outcome, count: *mut i32) -> Result<()> {
     // SAFETY: the caller's promise is passed on.
     unsafe { offer(count, i32::try_from(outcome.samples).unwrap_or(i32::MAX)) };
     match outcome.error {
@@ -192,7 +192,11 @@ unsafe fn read_scalar<T: Sample>(
 ///
 /// # Safety
 /// Both pointers are null or valid for writes of `size` elements until the read ends.
-unsafe fn waveform_times<'a>(first: *mut i64, interval: *mut i64, size: u32) -> Option<Times<'a>> {
+pub(crate) unsafe fn waveform_times<'a>(
+    first: *mut i64,
+    interval: *mut i64,
+    size: u32,
+) -> Option<Times<'a>> {
     let usable = |pointer: *mut i64| !pointer.is_null() && pointer.is_aligned();
     if size == 0 || !usable(first) || !usable(interval) {
         return None;
@@ -1018,4 +1022,5 @@ pub fn link() -> usize {
         ^ crate::abi_devices::DAQmxSelfCal as *const () as usize
         ^ crate::abi_more_inputs::DAQmxCreateAIChargeChan as *const () as usize
         ^ crate::abi_counter::DAQmxCfgImplicitTiming as *const () as usize
+        ^ crate::abi_digital::DAQmxCfgChangeDetectionTiming as *const () as usize
 }

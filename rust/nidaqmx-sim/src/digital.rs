@@ -22,7 +22,6 @@ pub(crate) struct Lines {
     pub(crate) waves: Vec<Option<Input>>,
 }
 
-#[allow(dead_code)]
 /// How often the ports count in a second where no clock samples them.
 const COUNTS_PER_SECOND: f64 = 1000.0;
 
@@ -68,6 +67,30 @@ impl Lines {
             .fold(0, |value, (_, bit)| value | 1 << (bit & 31))
     }
 
+    /// Lets every line be a signal over time.
+    pub(crate) fn over_time(&mut self) {
+        if self.constant.is_none() {
+            for (wave, line) in self.waves.iter_mut().zip(&self.lines) {
+                wave.get_or_insert_with(|| Input {
+                    wave: counting(*line),
+                    absolute: false,
+                });
+            }
+        }
+    }
+
+    /// Whether the lines are as a pattern of 0, 1 and X says, in their order.
+    pub(crate) fn matches(&self, pattern: &str, moment: Moment) -> bool {
+        pattern
+            .chars()
+            .enumerate()
+            .all(|(place, wanted)| match wanted {
+                '0' => !self.line(place, moment),
+                '1' => self.line(place, moment),
+                _ => true,
+            })
+    }
+
     /// Whether a line shows a signal over time.
     pub(crate) fn timed(&self) -> bool {
         self.waves.iter().any(Option::is_some)
@@ -108,7 +131,6 @@ pub(crate) fn width(lines: &[(u32, u32)]) -> u32 {
     bits(lines).into_iter().max().map_or(8, |bit| bit + 1)
 }
 
-#[allow(dead_code)]
 /// A line over time where it has no signal of its own: its part of the binary count, a thousand
 /// times a second.
 pub(crate) fn counting(line: u32) -> Arc<dyn Wave> {

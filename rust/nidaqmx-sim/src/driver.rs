@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use crate::arrivals::Engine;
 use crate::attribute::{self, Object, Value};
 use crate::clock::{Clock, ClockMode};
 use crate::device::{Device, Physical};
@@ -56,6 +57,8 @@ pub(crate) struct Driver {
     reservations: Mutex<HashMap<String, usize>>,
     clock: RwLock<Arc<Clock>>,
     signals: RwLock<Arc<Signals>>,
+    /// What the clocks of engines have done, for tasks that share them.
+    engines: Mutex<HashMap<String, Engine>>,
     /// What tasks put on terminals and lines, in the clock's time.
     driven: RwLock<HashMap<String, Arc<dyn Wave>>>,
     scales: RwLock<BTreeMap<String, Scale>>,
@@ -103,6 +106,7 @@ pub(crate) fn driver() -> &'static Driver {
             by_name: HashMap::new(),
             version: 0,
         })),
+        engines: Mutex::default(),
         driven: RwLock::default(),
         scales: RwLock::default(),
         faults: Mutex::default(),
@@ -345,6 +349,11 @@ impl Driver {
         };
     }
 
+    /// Does something with what an engine's clock (`dev1/ai`) has done.
+    pub(crate) fn engine<T>(&self, name: &str, act: impl FnOnce(&mut Engine) -> T) -> T {
+        act(lock(&self.engines).entry(name.to_owned()).or_default())
+    }
+
     /// What a task puts on a terminal or a line.
     pub(crate) fn driven(&self, terminal: &str) -> Option<Arc<dyn Wave>> {
         let terminal = terminal.trim_start_matches('/').to_ascii_lowercase();
@@ -353,6 +362,7 @@ impl Driver {
 
     pub(crate) fn reset_signals(&self) {
         write(&self.driven).clear();
+        lock(&self.engines).clear();
         let mut shared = write(&self.signals);
         let version = shared.version + 1;
         *shared = Arc::new(Signals {

@@ -132,6 +132,20 @@ codes! {
     CI_OVERRUN = -201314, "The sample clock came twice within one measurement of the counter. Use a slower sample clock, or let the last measurement be repeated (sample clock overrun behavior).";
     INVALID_TIMING_TYPE = -200300, "This kind of timing does not fit the channels of the task or the device.";
     MULTIPLE_BUFFERED_COUNTERS = -201317, "Only one counter can be in a task with a buffer. Give each counter a task of its own.";
+    CHANGE_DETECTION_CHAN_NOT_IN_TASK = -200926, "Changes can be detected on lines of the task only. Add the line to the task, or take it out of the list.";
+    NO_CHANGE_DETECTION_ON_LINE = -201020, "The device cannot detect changes on this line.";
+    NO_CHANS_FOR_CHANGE_DETECT = -200751, "No line is given whose changes are to be detected.";
+    INVALID_CHAR_IN_DIG_PATTERN = -200901, "A digital pattern consists of the characters 0, 1 and X, and of none else.";
+    START_TRIG_PATTERN_SIZE = -200894, "The pattern of the start trigger has to have one character for each line of its source.";
+    REF_TRIG_PATTERN_SIZE = -200895, "The pattern of the reference trigger has to have one character for each line of its source.";
+    PAUSE_TRIG_PATTERN_SIZE = -201134, "The pattern of the pause trigger has to have one character for each line of its source.";
+    START_TRIG_PATTERN_CHAN_NOT_IN_TASK = -200887, "A digital pattern can be looked for on lines of the task only.";
+    PAUSE_TRIG_TYPE_AND_TIMING = -200906, "The task's kind of timing has no such pause trigger.";
+    REF_AND_PAUSE_TRIG = -200628, "A task has a reference trigger or a pause trigger, not both.";
+    COUNTER_PAUSE_AND_SAMPLE_CLOCK = -200145, "A counter with a sample clock has no pause trigger.";
+    TIMESTAMP_NOT_ENABLED = -209842, "This timestamp is not taken: enable it before the task starts.";
+    TIMESTAMP_NOT_YET_RECEIVED = -209844, "What this timestamp is for has not happened yet.";
+    TIMESTAMP_NOT_SUPPORTED = -209833, "The task takes no timestamp of this event.";
     UNEXPECTED = -50150, "Something went wrong inside the simulated driver. Please report it with the program that shows it.";
 }
 

@@ -5,8 +5,11 @@
 
 use std::ffi::c_void;
 
-/// Events of signals that are simulated: each sample.
-pub(crate) const SIGNALS: [i32; 2] = [12487, 12530];
+/// Events of signals that are simulated: each sample clock, and each change that is detected.
+pub(crate) const SIGNALS: [i32; 3] = [12487, 12530, CHANGE_DETECTED];
+
+/// The event of a change that is detected.
+pub(crate) const CHANGE_DETECTED: i32 = 12511;
 
 /// A function of the program, with the pointer it wants to have back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

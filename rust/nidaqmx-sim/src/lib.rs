@@ -18,7 +18,7 @@
 //! | `logging` | the driver's own logging to TDMS files |
 //! | `digital` | digital inputs |
 //! | `counter`, `counter_channel` | what counters measure, and their channels |
-//! | `pace` | what makes samples come |
+//! | `pace`, `arrivals` | what makes samples come |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
 //! | `sensor`, `combined`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
 //! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
@@ -32,9 +32,11 @@ pub mod abi;
 pub mod abi_channels;
 pub mod abi_counter;
 pub mod abi_devices;
+pub mod abi_digital;
 pub mod abi_logging;
 pub mod abi_more_inputs;
 pub mod abi_saved;
+mod arrivals;
 mod attribute;
 mod attribute_table;
 mod channel;

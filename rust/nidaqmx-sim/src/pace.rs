@@ -15,7 +15,6 @@ pub(crate) enum Pace {
     Clock(Rate),
     /// Each measurement of the counters is one.
     Implicit(Vec<Arc<Counter>>),
-    #[allow(dead_code)]
     /// Something else says when.
     Arrivals(Arc<dyn Arrivals>),
 }
@@ -33,6 +32,10 @@ pub(crate) trait Arrivals: fmt::Debug + Send + Sync {
     /// Which sample of the ungated clock a sample is.
     fn tick(&self, index: u64) -> u64 {
         index
+    }
+    /// Whether something came faster than the device can take it.
+    fn overflowed(&self) -> bool {
+        false
     }
     /// The rate, where samples come at one on the whole.
     fn rate(&self) -> Option<Rate> {

@@ -131,14 +131,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan of a run that began at a time, where signals with the clock's times make another one.
-    pub(crate) fn bound(&self, began: u64) -> Option<Self> {
+    /// The plan of a run that began at a time, where signals with the clock's times make
+    /// another one. Lines are seen since its start, at `origin`.
+    pub(crate) fn bound(&self, began: u64, origin: u64) -> Option<Self> {
         let mut changed = false;
         let mut plan = self.clone();
         for source in &mut plan.sources {
             let bound = match &source.kind {
                 Kind::Analog => None,
-                Kind::Digital(lines) => lines.bound(began).map(Kind::Digital),
+                Kind::Digital(lines) => lines.bound(origin).map(Kind::Digital),
                 Kind::Counter(counter) => counter
                     .bound(began)
                     .map(|counter| Kind::Counter(Arc::new(counter))),

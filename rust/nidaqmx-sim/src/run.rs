@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::driver::driver;
 use crate::error::Error;
 use crate::fault::{Fault, FaultKind};
 use crate::pace::Pace;
@@ -125,8 +126,19 @@ pub(crate) struct Trigger {
     pub(crate) record: Option<u64>,
     /// When each of them came.
     pub(crate) times: Vec<u64>,
-    /// Which sample of the signals is the run's first: an analog start trigger looked for it.
+    /// Which sample of the signals is the run's first: a start trigger looked for it.
     pub(crate) shift: u64,
+    /// Where the reference trigger is; `None` where it comes as soon as it can.
+    pub(crate) expected: Option<Expected>,
+    /// The engine whose start this run waits for, and how often that had started before.
+    pub(crate) engine: Option<(String, u64)>,
+}
+
+/// Where a trigger was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Sample(u64),
+    Never,
 }
 
 /// A time that no run reaches, with room for adding to it.
@@ -138,6 +150,10 @@ pub(crate) struct Run {
     pub(crate) number: u32,
     pub(crate) plan: Arc<Plan>,
     pub(crate) clock: Arc<Clock>,
+    /// The engines whose clock this run is, for other tasks that share it.
+    pub(crate) engines: Vec<String>,
+    /// When the run was started, by the clock.
+    pub(crate) origin: u64,
     /// When the run was started, in ticks of 100 ns since the beginning of year 1.
     pub(crate) started: i64,
     /// Simulated time at which the sample clock began; `None` while it waits for its trigger.
@@ -166,11 +182,12 @@ impl Run {
         plan: Arc<Plan>,
         clock: Arc<Clock>,
         overwrite: Overwrite,
-        began: Option<u64>,
     ) -> Self {
-        let mut run = Self {
+        Self {
             number,
             plan,
+            origin: clock.now(),
+            engines: Vec::new(),
             clock,
             started: crate::waveform::now(),
             began: None,
@@ -185,11 +202,7 @@ impl Run {
             delivered: Delivered::default(),
             reads: 0,
             errors: 0,
-        };
-        if let Some(began) = began {
-            run.begin(began);
         }
-        run
     }
 
     fn on_demand(&self) -> bool {
@@ -199,8 +212,36 @@ impl Run {
     /// The clock begins: by itself, or because the start trigger has come.
     pub(crate) fn begin(&mut self, at: u64) {
         self.began = Some(at);
-        if let Some(plan) = self.plan.bound(at) {
+        self.trigger.engine = None;
+        if self.plan.pace.rate().is_none() {
+            self.origin = at;
+        }
+        if let Some(plan) = self.plan.bound(at, self.origin) {
             self.plan = Arc::new(plan);
+        }
+        if let Pace::Clock(rate) = self.plan.pace {
+            let total = self.plan.total.filter(|_| self.trigger.before.is_none());
+            for engine in &self.engines {
+                driver().engine(engine, |engine| engine.begin(at, rate, total));
+            }
+        }
+    }
+
+    /// Nanoseconds from the start of the run to the beginning of its clock.
+    pub(crate) fn lead(&self) -> u64 {
+        self.began.unwrap_or(0).saturating_sub(self.origin)
+    }
+
+    /// Begins where the engine that the run waits for has started.
+    fn follow(&mut self) {
+        let Some((name, seen)) = &self.trigger.engine else {
+            return;
+        };
+        let began = driver().engine(name, |engine| {
+            engine.began().filter(|_| engine.started > *seen)
+        });
+        if let Some(began) = began {
+            self.begin(began);
         }
     }
 
@@ -276,6 +317,13 @@ impl Run {
                 .position
                 .max(self.claimed.unwrap_or(0))
                 .saturating_add(buffer);
+            let ahead = match self.trigger.expected {
+                // Not before its trigger can the run be complete.
+                Some(Expected::Sample(sample)) => {
+                    ahead.max(sample.saturating_add(self.plan.total.unwrap_or(0)))
+                }
+                _ => ahead,
+            };
             let reachable = match &self.plan.pace {
                 Pace::Clock(_) => ahead,
                 // As many as will ever come.
@@ -304,10 +352,14 @@ impl Run {
 
     /// When so many samples will have been acquired; the end of time where nobody knows.
     pub(crate) fn time_of(&self, samples: u64) -> u64 {
-        let Some(began) = self.began.filter(|_| !self.on_demand()) else {
-            return u64::MAX;
-        };
         let soon = self.clock.now().saturating_add(1_000_000);
+        let Some(began) = self.began.filter(|_| !self.on_demand()) else {
+            return if self.trigger.engine.is_some() {
+                soon
+            } else {
+                u64::MAX
+            };
+        };
         if self.trigger.record.is_some() {
             // Within a record: look again soon.
             return soon;
@@ -364,15 +416,20 @@ impl Run {
         if let Some(ended) = &self.ended {
             return ended.acquired;
         }
+        self.follow();
         let Some(began) = self.began else { return 0 };
         let buffer = self.plan.buffer;
         let raw = self.clocked(began);
         if let Some(before) = self.trigger.before
             && self.trigger.reference.is_none()
-            && !crate::driver::driver().triggers_held()
-            && raw >= before
+            && !driver().triggers_held()
         {
-            self.trigger.reference = Some(before);
+            let expected = self.trigger.expected.unwrap_or(Expected::Sample(before));
+            if let Expected::Sample(sample) = expected
+                && raw >= sample
+            {
+                self.trigger.reference = Some(sample);
+            }
         }
         let total = match (self.trigger.before, self.trigger.reference) {
             (None, _) => self.plan.total,
@@ -522,6 +579,9 @@ impl Run {
         let acquired = self.acquired();
         if self.ended.is_none() {
             self.ended = Some(Ended { acquired, error });
+        }
+        for engine in std::mem::take(&mut self.engines) {
+            driver().engine(&engine, |engine| engine.end(acquired));
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Timing {
     pub(crate) source: String,
     pub(crate) edge: i32,
     pub(crate) timestamp_enabled: bool,
+    /// The lines whose rising and falling edges are changes.
+    pub(crate) changes: [String; 2],
     /// Whether a sample clock that overruns a measurement ends the run.
     pub(crate) stops_at_overruns: bool,
 }
@@ -46,6 +48,7 @@ impl Default for Timing {
             source: String::new(),
             edge: EDGE_RISING,
             timestamp_enabled: false,
+            changes: Default::default(),
             stops_at_overruns: true,
         }
     }
@@ -202,6 +205,34 @@ impl Timing {
         Ok(())
     }
 
+    /// `DAQmxCfgChangeDetectionTiming`.
+    pub(crate) fn change_detection(
+        &mut self,
+        rising: &str,
+        falling: &str,
+        acquisition: i32,
+        samples: u64,
+    ) -> Result<()> {
+        check_mode(acquisition)?;
+        if acquisition == mode::FINITE {
+            check_samples(samples)?;
+        }
+        self.kind = timing_type::CHANGE_DETECTION;
+        self.changes = [rising.trim().to_owned(), falling.trim().to_owned()];
+        self.mode = acquisition;
+        self.samples = samples;
+        Ok(())
+    }
+
+    /// A kind of timing that no simulated device has: it is refused when the task is verified.
+    pub(crate) fn unsupported(&mut self, kind: i32, acquisition: i32, samples: u64) -> Result<()> {
+        check_mode(acquisition)?;
+        self.kind = kind;
+        self.mode = acquisition;
+        self.samples = samples;
+        Ok(())
+    }
+
     /// Whether the clock comes from the device itself.
     pub(crate) fn onboard(&self) -> bool {
         self.source.is_empty() || self.source.eq_ignore_ascii_case("OnboardClock")
@@ -241,6 +272,8 @@ impl Timing {
                 self.edge = value.as_i32();
             }
             0x3139 => self.timestamp_enabled = value.as_bool(),
+            0x2195 => value.as_str().trim().clone_into(&mut self.changes[0]),
+            0x2196 => value.as_str().trim().clone_into(&mut self.changes[1]),
             0x2EFC => match value.as_i32() {
                 15862 => self.stops_at_overruns = true,
                 15863 => self.stops_at_overruns = false,
@@ -266,6 +299,8 @@ impl Timing {
             0x1852 => self.source = default.source,
             0x1301 => self.edge = default.edge,
             0x3139 => self.timestamp_enabled = default.timestamp_enabled,
+            0x2195 => self.changes[0].clear(),
+            0x2196 => self.changes[1].clear(),
             0x2EFC => self.stops_at_overruns = default.stops_at_overruns,
             _ => {
                 return Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)

@@ -1,7 +1,9 @@
-//! Triggers: start and reference triggers of a task.
+//! Triggers: start, reference and pause triggers of a task, as set.
 //!
-//! The simulated trigger comes at once (a reference trigger as soon as the samples before it are
-//! there), unless a test holds triggers back and sends them itself.
+//! An analog trigger on a channel of the task, a digital pattern, and an edge of a signal that a
+//! test chose (or another task makes) are looked for where they are. Any other trigger comes at once
+//! (a reference trigger as soon as the samples before it are there). Where a test holds triggers
+//! back, all of them come when the test sends them.
 
 use crate::attribute::{self, Object, Value};
 use crate::error::{Error, Result, code};
@@ -12,6 +14,9 @@ pub(crate) mod kind {
     pub(crate) const DIGITAL_EDGE: i32 = 10150;
     pub(crate) const ANALOG_EDGE: i32 = 10099;
     pub(crate) const ANALOG_WINDOW: i32 = 10103;
+    pub(crate) const DIGITAL_PATTERN: i32 = 10398;
+    pub(crate) const ANALOG_LEVEL: i32 = 10101;
+    pub(crate) const DIGITAL_LEVEL: i32 = 10152;
 }
 
 const RISING: i32 = 10280;
@@ -19,7 +24,144 @@ const FALLING: i32 = 10171;
 const ENTERING: i32 = 10163;
 const LEAVING: i32 = 10208;
 
-/// The start trigger, as set.
+const HIGH: i32 = 10192;
+const LOW: i32 = 10214;
+const ABOVE: i32 = 10093;
+const BELOW: i32 = 10107;
+const INSIDE: i32 = 10199;
+const OUTSIDE: i32 = 10251;
+const MATCHES: i32 = 10254;
+const DOES_NOT_MATCH: i32 = 10253;
+
+/// What an analog trigger waits for in a signal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Crossing {
+    /// Through a level, having been beyond it by the hysteresis before.
+    Edge {
+        rising: bool,
+        level: f64,
+        hysteresis: f64,
+    },
+    /// Into a window (or out of it).
+    Window {
+        entering: bool,
+        bottom: f64,
+        top: f64,
+    },
+}
+
+impl Crossing {
+    /// Whether the next value makes the crossing; `armed` is kept from value to value.
+    pub(crate) fn at(&self, value: f64, armed: &mut bool) -> bool {
+        let (ready, there) = match *self {
+            Self::Edge {
+                rising: true,
+                level,
+                hysteresis,
+            } => (value < level - hysteresis, value >= level),
+            Self::Edge {
+                level, hysteresis, ..
+            } => (value > level + hysteresis, value <= level),
+            Self::Window {
+                entering,
+                bottom,
+                top,
+            } => {
+                let inside = (bottom..=top).contains(&value);
+                (inside != entering, inside == entering)
+            }
+        };
+        let crossed = *armed && there;
+        *armed = ready || *armed && !there;
+        crossed
+    }
+}
+
+/// A pause trigger.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pause {
+    pub(crate) kind: i32,
+    pub(crate) source: String,
+    /// Digital: the level that pauses. Analog: above or below, inside or outside.
+    when: i32,
+    level: f64,
+    bottom: f64,
+    top: f64,
+    pub(crate) pattern: String,
+}
+
+impl Pause {
+    /// Whether a value of an analog signal pauses.
+    pub(crate) fn stops(&self, value: f64) -> bool {
+        match self.when {
+            ABOVE => value > self.level,
+            BELOW => value < self.level,
+            INSIDE => (self.bottom..=self.top).contains(&value),
+            _ => !(self.bottom..=self.top).contains(&value),
+        }
+    }
+
+    /// The digital level that pauses: high, or that of lines that match.
+    pub(crate) fn stops_when(&self) -> bool {
+        matches!(self.when, HIGH | MATCHES)
+    }
+
+    /// The condition for triggers of a kind: as set, or by default where another kind is chosen.
+    fn when_of(&self, wanted: i32) -> i32 {
+        if wanted == self.kind {
+            self.when
+        } else {
+            default_when(wanted)
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let possible: &[i32] = match self.kind {
+            kind::DIGITAL_LEVEL => &[HIGH, LOW],
+            kind::ANALOG_LEVEL => &[ABOVE, BELOW],
+            kind::ANALOG_WINDOW => &[INSIDE, OUTSIDE],
+            kind::DIGITAL_PATTERN => &[MATCHES, DOES_NOT_MATCH],
+            _ => return Ok(()),
+        };
+        if possible.contains(&self.when) {
+            Ok(())
+        } else {
+            Err(Error::value("DAQmx_PauseTrig_When", self.when)
+                .with("You Can Select", format!("{possible:?}")))
+        }
+    }
+}
+
+fn default_when(kind: i32) -> i32 {
+    match kind {
+        kind::DIGITAL_PATTERN => MATCHES,
+        kind::ANALOG_LEVEL => ABOVE,
+        kind::ANALOG_WINDOW => INSIDE,
+        _ => HIGH,
+    }
+}
+
+/// Refuses a pattern with characters that none has.
+pub(crate) fn check_pattern(pattern: &str) -> Result<()> {
+    if pattern
+        .chars()
+        .all(|one| matches!(one, '0' | '1' | 'X' | 'x'))
+    {
+        Ok(())
+    } else {
+        Err(Error::new(code::INVALID_CHAR_IN_DIG_PATTERN).with("Pattern", pattern))
+    }
+}
+
+fn check_match(when: i32, property: &str) -> Result<()> {
+    if matches!(when, MATCHES | DOES_NOT_MATCH) {
+        Ok(())
+    } else {
+        Err(Error::value(property, when))
+    }
+}
+
+/// The triggers, as set.
 #[derive(Debug, Clone)]
 pub(crate) struct Triggers {
     pub(crate) start: i32,
@@ -39,6 +181,14 @@ pub(crate) struct Triggers {
     reference_when: i32,
     /// Samples per channel before the reference trigger.
     pub(crate) before: u32,
+    start_hysteresis: f64,
+    reference_hysteresis: f64,
+    pub(crate) start_pattern: String,
+    start_pattern_when: i32,
+    pub(crate) reference_pattern: String,
+    reference_pattern_when: i32,
+    pub(crate) pause: Pause,
+    pub(crate) timestamp_enabled: bool,
 }
 
 impl Default for Triggers {
@@ -59,6 +209,22 @@ impl Default for Triggers {
             reference_window: [0.0, 0.0],
             reference_when: ENTERING,
             before: 2,
+            start_hysteresis: 0.0,
+            reference_hysteresis: 0.0,
+            start_pattern: String::new(),
+            start_pattern_when: MATCHES,
+            reference_pattern: String::new(),
+            reference_pattern_when: MATCHES,
+            pause: Pause {
+                kind: kind::NONE,
+                source: String::new(),
+                when: HIGH,
+                level: 0.0,
+                bottom: 0.0,
+                top: 0.0,
+                pattern: String::new(),
+            },
+            timestamp_enabled: false,
         }
     }
 }
@@ -152,6 +318,95 @@ impl Triggers {
         Ok(())
     }
 
+    pub(crate) fn start_on_pattern(
+        &mut self,
+        source: &str,
+        pattern: &str,
+        when: i32,
+    ) -> Result<()> {
+        check_match(when, "DAQmx_DigPattern_StartTrig_When")?;
+        check_pattern(pattern)?;
+        self.start = kind::DIGITAL_PATTERN;
+        source.clone_into(&mut self.start_source);
+        pattern.clone_into(&mut self.start_pattern);
+        self.start_pattern_when = when;
+        Ok(())
+    }
+
+    pub(crate) fn reference_on_pattern(
+        &mut self,
+        source: &str,
+        pattern: &str,
+        when: i32,
+        before: u32,
+    ) -> Result<()> {
+        check_match(when, "DAQmx_DigPattern_RefTrig_When")?;
+        check_pattern(pattern)?;
+        check_before(before)?;
+        self.reference = kind::DIGITAL_PATTERN;
+        source.clone_into(&mut self.reference_source);
+        pattern.clone_into(&mut self.reference_pattern);
+        (self.reference_pattern_when, self.before) = (when, before);
+        Ok(())
+    }
+
+    /// What an analog start or reference trigger waits for.
+    pub(crate) fn crossing(&self, start: bool) -> Option<Crossing> {
+        let (kind, edge, level, hysteresis, when, window) = if start {
+            (
+                self.start,
+                self.start_edge,
+                self.start_level,
+                self.start_hysteresis,
+                self.start_when,
+                self.start_window,
+            )
+        } else {
+            (
+                self.reference,
+                self.reference_edge,
+                self.reference_level,
+                self.reference_hysteresis,
+                self.reference_when,
+                self.reference_window,
+            )
+        };
+        match kind {
+            kind::ANALOG_EDGE => Some(Crossing::Edge {
+                rising: edge == RISING,
+                level,
+                hysteresis,
+            }),
+            kind::ANALOG_WINDOW => Some(Crossing::Window {
+                entering: when == ENTERING,
+                bottom: window[0],
+                top: window[1],
+            }),
+            _ => None,
+        }
+    }
+
+    /// The edge of a digital start or reference trigger.
+    pub(crate) fn is_rising(&self, start: bool) -> bool {
+        (if start {
+            self.start_edge
+        } else {
+            self.reference_edge
+        }) == RISING
+    }
+
+    /// The pattern of a start or reference trigger, and whether it has to match.
+    pub(crate) fn pattern(&self, start: bool) -> (&str, bool) {
+        if start {
+            (&self.start_pattern, self.start_pattern_when == MATCHES)
+        } else {
+            (
+                &self.reference_pattern,
+                self.reference_pattern_when == MATCHES,
+            )
+        }
+    }
+
     pub(crate) fn disable_start(&mut self) {
         self.start = kind::NONE;
     }
@@ -166,8 +421,28 @@ impl Triggers {
         Ok(match row.id {
             0x1393 => Value::I32(self.start),
             0x1419 => Value::I32(self.reference),
-            // No pause, advance, arm start or handshake trigger is simulated.
-            0x1366 | 0x1365 | 0x1414 | 0x22B7 => Value::I32(kind::NONE),
+            0x1395 => Value::F64(self.start_hysteresis),
+            0x1421 => Value::F64(self.reference_hysteresis),
+            0x1410 => Value::text(self.start_source.clone()),
+            0x2186 => Value::text(self.start_pattern.clone()),
+            0x1411 => Value::I32(self.start_pattern_when),
+            0x1437 => Value::text(self.reference_source.clone()),
+            0x2187 => Value::text(self.reference_pattern.clone()),
+            0x1438 => Value::I32(self.reference_pattern_when),
+            0x1366 => Value::I32(self.pause.kind),
+            0x1370 | 0x1373 | 0x1379 | 0x216F => Value::text(self.pause.source.clone()),
+            0x1371 => Value::I32(self.pause.when_of(kind::ANALOG_LEVEL)),
+            0x1374 => Value::I32(self.pause.when_of(kind::ANALOG_WINDOW)),
+            0x1380 => Value::I32(self.pause.when_of(kind::DIGITAL_LEVEL)),
+            0x2170 => Value::I32(self.pause.when_of(kind::DIGITAL_PATTERN)),
+            0x1369 => Value::F64(self.pause.level),
+            0x1368 => Value::F64(0.0),
+            0x1375 => Value::F64(self.pause.bottom),
+            0x1376 => Value::F64(self.pause.top),
+            0x2188 => Value::text(self.pause.pattern.clone()),
+            0x314A => Value::Bool(self.timestamp_enabled),
+            // No advance, arm start or handshake trigger is simulated.
+            0x1365 | 0x1414 | 0x22B7 => Value::I32(kind::NONE),
             0x1407 | 0x1398 | 0x1400 => Value::text(self.start_source.clone()),
             0x1404 | 0x1397 => Value::I32(self.start_edge),
             0x1396 => Value::F64(self.start_level),
@@ -195,13 +470,87 @@ impl Triggers {
         let known = |number: i32| {
             matches!(
                 number,
-                kind::NONE | kind::DIGITAL_EDGE | kind::ANALOG_EDGE | kind::ANALOG_WINDOW
+                kind::NONE
+                    | kind::DIGITAL_EDGE
+                    | kind::ANALOG_EDGE
+                    | kind::ANALOG_WINDOW
+                    | kind::DIGITAL_PATTERN
             )
         };
         match row.id {
+            0x1395 | 0x1421 => {
+                let hysteresis = value.as_f64();
+                if hysteresis.is_nan() || hysteresis < 0.0 {
+                    return Err(Error::value(&row.display(), value.display()));
+                }
+                if row.id == 0x1395 {
+                    self.start_hysteresis = hysteresis;
+                } else {
+                    self.reference_hysteresis = hysteresis;
+                }
+            }
+            0x1410 => value.as_str().clone_into(&mut self.start_source),
+            0x1437 => value.as_str().clone_into(&mut self.reference_source),
+            0x2186..=0x2188 => {
+                check_pattern(value.as_str())?;
+                let place = match row.id {
+                    0x2186 => &mut self.start_pattern,
+                    0x2187 => &mut self.reference_pattern,
+                    _ => &mut self.pause.pattern,
+                };
+                value.as_str().clone_into(place);
+            }
+            0x1411 => {
+                check_match(number, &row.display())?;
+                self.start_pattern_when = number;
+            }
+            0x1438 => {
+                check_match(number, &row.display())?;
+                self.reference_pattern_when = number;
+            }
+            0x1366
+                if matches!(
+                    number,
+                    kind::NONE
+                        | kind::DIGITAL_LEVEL
+                        | kind::DIGITAL_PATTERN
+                        | kind::ANALOG_LEVEL
+                        | kind::ANALOG_WINDOW
+                ) =>
+            {
+                self.pause.kind = number;
+                // The condition of another kind would not fit.
+                self.pause.when = default_when(number);
+            }
+            0x1370 | 0x1373 | 0x1379 | 0x216F => value.as_str().clone_into(&mut self.pause.source),
+            0x1371 | 0x1374 | 0x1380 | 0x2170 => {
+                let old = std::mem::replace(&mut self.pause.when, number);
+                if let Err(error) = self.pause.check() {
+                    self.pause.when = old;
+                    return Err(error);
+                }
+            }
+            0x1369 => self.pause.level = value.as_f64(),
+            0x1375 => self.pause.bottom = value.as_f64(),
+            0x1376 => self.pause.top = value.as_f64(),
+            0x314A => self.timestamp_enabled = value.as_bool(),
+            0x1401 | 0x1427 => {
+                if !matches!(number, ENTERING | LEAVING) {
+                    return Err(Error::value(&row.display(), number));
+                }
+                if row.id == 0x1401 {
+                    self.start_when = number;
+                } else {
+                    self.reference_when = number;
+                }
+            }
+            0x1402 => self.start_window[0] = value.as_f64(),
+            0x1403 => self.start_window[1] = value.as_f64(),
+            0x1428 => self.reference_window[0] = value.as_f64(),
+            0x1429 => self.reference_window[1] = value.as_f64(),
             0x1393 if known(number) => self.start = number,
             0x1419 if known(number) => self.reference = number,
-            0x1366 | 0x1365 | 0x1414 | 0x22B7 if number == kind::NONE => {}
+            0x1365 | 0x1414 | 0x22B7 if number == kind::NONE => {}
             0x1407 | 0x1398 | 0x1400 => value.as_str().clone_into(&mut self.start_source),
             0x1404 | 0x1397 => {
                 check_edge(number, &row.display())?;
@@ -228,7 +577,7 @@ impl Triggers {
                 check_before(before)?;
                 self.before = before;
             }
-            0x1393 | 0x1419 | 0x18C8 => return Err(Error::value(&row.display(), number)),
+            0x1393 | 0x1419 | 0x1366 | 0x18C8 => return Err(Error::value(&row.display(), number)),
             _ => return Err(unsupported(row.display())),
         }
         Ok(())

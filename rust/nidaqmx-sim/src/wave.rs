@@ -182,25 +182,6 @@ impl Wave for Since {
     }
 }
 
-#[allow(dead_code)]
-/// The opposite of a signal.
-#[derive(Debug)]
-pub(crate) struct Inverted(pub(crate) Arc<dyn Wave>);
-
-impl Wave for Inverted {
-    fn level(&self, at: u64) -> bool {
-        !self.0.level(at)
-    }
-
-    fn edges(&self, rising: bool, at: u64) -> u64 {
-        self.0.edges(!rising, at)
-    }
-
-    fn edge(&self, rising: bool, number: u64) -> Option<u64> {
-        self.0.edge(!rising, number)
-    }
-}
-
 /// Something that happens again and again, each time found from the time before: `next` gives the
 /// first one after a time. Times that were found are kept in part, so that it can be asked anywhere.
 pub(crate) struct Sequence<F> {
@@ -357,7 +338,6 @@ mod tests {
             repeat: Some(50),
         };
         check(&toggles, 1_000);
-        check(&Inverted(Arc::new(toggles.clone())), 1_000);
         check(
             &Since {
                 wave: Arc::new(toggles.clone()),

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::channel::channel_type;
 use crate::error::{Error, Result, code};
+use crate::plan::Kind;
 use crate::read::{self, Fill, Outcome};
 use crate::task::{Claim, Request, Task};
 
@@ -21,6 +22,16 @@ pub(crate) fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     YEAR_1970 + (since.as_nanos() / 100) as i64
+}
+
+/// A time in ticks of 100 ns since the beginning of year 1 as fraction of a second (in 1/2^64) and
+/// seconds since 1904, as NI's absolute times are.
+pub(crate) fn since_1904(ticks: i64) -> (u64, i64) {
+    const SECONDS_1904_TO_1970: i64 = 2_082_844_800;
+    let unix = ticks - YEAR_1970;
+    let fraction = unix.rem_euclid(10_000_000) as u128;
+    let fraction = ((fraction << 64) / 10_000_000) as u64;
+    (fraction, unix.div_euclid(10_000_000) + SECONDS_1904_TO_1970)
 }
 
 /// Seconds since the beginning of the year, UTC.
@@ -70,20 +81,89 @@ pub(crate) fn read(
     };
     read::finish(task.claim(request), |claim| {
         place(claim)?;
-        let (first, interval) = claim.times();
-        if let Some(times) = times {
-            times.first.fill(claim.started.saturating_add(first));
-            times.interval.fill(interval);
+        describe(task, claim, times, properties)
+    })
+}
+
+/// Hands over when the samples were taken and what their channels are called.
+fn describe(
+    task: &Task,
+    claim: &Claim,
+    times: Option<Times<'_>>,
+    properties: Option<(SetProperty, *mut c_void)>,
+) -> Result<()> {
+    let (first, interval) = claim.times();
+    if let Some(times) = times {
+        times.first.fill(claim.started.saturating_add(first));
+        times.interval.fill(interval);
+    }
+    if let Some((function, data)) = properties {
+        for (index, name) in task.names_of(&claim.sources)?.into_iter().enumerate() {
+            give(function, data, index, c"NI_ChannelName", &name.0)?;
+            if let Some(unit) = name.1 {
+                give(function, data, index, c"NI_UnitDescription", unit)?;
+            }
         }
-        if let Some((function, data)) = properties {
-            for (index, name) in task.names_of(&claim.sources)?.into_iter().enumerate() {
-                give(function, data, index, c"NI_ChannelName", &name.0)?;
-                if let Some(unit) = name.1 {
-                    give(function, data, index, c"NI_UnitDescription", unit)?;
+    }
+    Ok(())
+}
+
+/// Reads lines, a byte for each, the highest line of a channel first; `widths` is given the lines of
+/// each channel. In the array every channel has as many bytes as the one with the most lines.
+pub(crate) fn read_digital(
+    task: &Task,
+    (samples, timeout, fill): (i32, f64, Fill),
+    times: Option<Times<'_>>,
+    properties: Option<(SetProperty, *mut c_void)>,
+    out: &mut [u8],
+    widths: &mut Vec<usize>,
+) -> Outcome {
+    let width = match task.lines_per_channel() {
+        Ok(width) => width,
+        Err(error) => {
+            return Outcome {
+                samples: 0,
+                error: Some(error),
+            };
+        }
+    };
+    let request = Request {
+        samples,
+        timeout,
+        capacity: out.len(),
+        width,
+        family: channel_type::DIGITAL_INPUT,
+        scalar: false,
+        widest: 64,
+    };
+    read::finish(task.claim(request), |claim| {
+        let channels = claim.sources.len();
+        out[..claim.count * channels * width].fill(0);
+        for (channel, &source) in claim.sources.iter().enumerate() {
+            let source = &claim.plan.sources[source];
+            let Kind::Digital(lines) = &source.kind else {
+                continue;
+            };
+            let own = lines.lines.len();
+            widths.push(own);
+            for sample in 0..claim.count {
+                let place = match fill {
+                    Fill::ByChannel => channel * claim.count + sample,
+                    Fill::ByScan => sample * channels + channel,
+                };
+                let moment = claim.moment(source, claim.first + sample as u64);
+                let bytes = &mut out[place * width..place * width + own];
+                for (line, byte) in bytes.iter_mut().rev().enumerate() {
+                    *byte = u8::from(lines.line(line, moment));
                 }
             }
         }
-        Ok(())
+        if let Some((function, data)) = properties {
+            for (index, names) in task.line_names(&claim.sources)?.into_iter().enumerate() {
+                give(function, data, index, c"NI_LineNames", &names)?;
+            }
+        }
+        describe(task, claim, times, properties)
     })
 }
 

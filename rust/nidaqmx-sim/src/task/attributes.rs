@@ -9,6 +9,7 @@ use crate::channel::{Channel, channel_type};
 use crate::clock::Rate;
 use crate::error::{Error, Result, code};
 use crate::names;
+use crate::pace::Pace;
 use crate::timing::{Timing, mode, timing_type};
 use crate::trigger;
 
@@ -79,6 +80,15 @@ impl Task {
 
     pub(crate) fn get_timing(&self, id: i32) -> Result<Value> {
         let row = attribute::readable(Object::Timing, id)?;
+        if row.id == 0x313A {
+            let mut state = self.state()?;
+            if !state.timing.timestamp_enabled {
+                return Err(Error::new(code::TIMESTAMP_NOT_ENABLED).with("Property", row.display()));
+            }
+            let (fraction, seconds) = Self::timestamp(&mut state)
+                .ok_or_else(|| Error::new(code::TIMESTAMP_NOT_YET_RECEIVED))?;
+            return Ok(Value::Time(fraction, seconds));
+        }
         let state = self.state()?;
         let timing = &state.timing;
         let limits = || {
@@ -124,6 +134,8 @@ impl Task {
                 Value::F64(ai.max_multi_rate)
             }
             0x3139 => Value::Bool(timing.timestamp_enabled),
+            0x2195 => Value::text(timing.changes[0].clone()),
+            0x2196 => Value::text(timing.changes[1].clone()),
             0x2EFC => Value::I32(if timing.stops_at_overruns {
                 15862
             } else {
@@ -240,6 +252,19 @@ impl Task {
                     _ => 0,
                 };
                 Value::U32(u32::try_from(count).unwrap_or(u32::MAX))
+            }
+            0x2194 => {
+                if state.timing.kind != timing_type::CHANGE_DETECTION {
+                    return Err(unsupported());
+                }
+                let run = state.run.as_mut();
+                Value::Bool(run.is_some_and(|run| {
+                    run.acquired();
+                    match &run.plan.pace {
+                        Pace::Arrivals(arrivals) => arrivals.overflowed(),
+                        _ => false,
+                    }
+                }))
             }
             // The input never overloads: nothing is connected that could.
             0x2174 => Value::Bool(false),

@@ -11,11 +11,12 @@ use crate::channel::{Channel, channel_type};
 use crate::clock::Clock;
 use crate::counter::Moment;
 use crate::counter_channel;
+use crate::device::Physical;
 use crate::driver::lock;
 use crate::error::{Error, Result, code};
 use crate::fault::FaultKind;
 use crate::pace::Pace;
-use crate::plan::{Plan, Source};
+use crate::plan::{Kind, Plan, Source};
 use crate::run::{Ledger, Run};
 
 /// Samples that a read was given: all channels of the plan, from `first` on.
@@ -34,6 +35,8 @@ pub(crate) struct Claim {
     pub(crate) taken: u64,
     /// Which sample of the signals is the run's first.
     pub(crate) shift: u64,
+    /// Nanoseconds from the run's start to the beginning of its clock.
+    pub(crate) lead: u64,
 }
 
 impl Claim {
@@ -68,6 +71,13 @@ impl Claim {
         } else {
             0
         };
+        if matches!(source.kind, Kind::Digital(_)) {
+            return Moment {
+                index: self.plan.pace.tick(index).saturating_add(self.shift),
+                at: at.saturating_add(self.lead),
+                implicit: false,
+            };
+        }
         Moment {
             index,
             at,
@@ -142,6 +152,21 @@ impl Task {
                 let measurement = channel.integer(id::AI_MEAS_TYPE);
                 let unit = channel.integer(crate::sensor::units_attribute(measurement));
                 (channel.name.clone(), crate::waveform::unit_name(unit))
+            })
+            .collect())
+    }
+
+    /// The lines of digital channels, by their places in the task, the highest first.
+    pub(crate) fn line_names(&self, places: &[usize]) -> Result<Vec<String>> {
+        let state = self.state()?;
+        let channels = places.iter().filter_map(|&place| state.channels.get(place));
+        Ok(channels
+            .map(|channel| {
+                let name = |(port, line): &(u32, u32)| {
+                    channel.device.full_name(Physical::Line(*port, *line))
+                };
+                let lines: Vec<String> = channel.lines.iter().rev().map(name).collect();
+                crate::names::join(&lines)
             })
             .collect())
     }
@@ -441,6 +466,7 @@ impl Task {
             began: run.began.unwrap_or(0),
             taken: run.taken(first),
             shift: run.trigger.shift,
+            lead: run.lead(),
         };
         Ok((claim, error))
     }

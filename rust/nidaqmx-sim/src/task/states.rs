@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::attributes::DO_NOT_OVERWRITE;
 use super::reading::{Deadline, sleep};
+use super::triggers::Start;
 use super::{Phase, State, Task};
 use crate::channel::channel_type;
 use crate::driver::{driver, lock};
@@ -106,7 +107,8 @@ impl Task {
         let clock = driver().clock();
         let held = driver().triggers_held();
         let triggers = &state.triggers;
-        let waits = triggers.start != trigger::kind::NONE && held && !plan.pace.on_demand();
+        let triggered = triggers.start != trigger::kind::NONE && !plan.pace.on_demand();
+        let waits = triggered && held;
         let delay = if triggers.start == trigger::kind::NONE {
             0.0
         } else {
@@ -119,9 +121,14 @@ impl Task {
             .map(Fault::nanoseconds)
             .fold((delay * 1e9) as u64, u64::saturating_add);
         faults.retain(|fault| fault.kind != FaultKind::LateStart);
-        let began = (!waits).then(|| clock.now().saturating_add(late));
+        let now = clock.now();
+        let start = if triggered && !held {
+            state.find_start(&plan, now)
+        } else {
+            Start::At { after: 0, shift: 0 }
+        };
         let finite = plan.total;
-        let mut run = Run::new(state.runs, Arc::clone(&plan), clock, overwrite, began);
+        let mut run = Run::new(state.runs, Arc::clone(&plan), clock, overwrite);
         self.begin_log(state, &plan, run.started)?;
         run.faults = faults;
         if triggers.reference != trigger::kind::NONE && finite.is_some() {
@@ -129,6 +136,22 @@ impl Task {
         }
         if state.retriggered() && waits {
             run.trigger.record = Some(state.timing.samples);
+        }
+        run.engines = state.engines();
+        match start {
+            _ if waits => {}
+            Start::At { after, shift } => {
+                run.trigger.shift = shift;
+                if !held && run.trigger.before.is_some() {
+                    run.trigger.expected = state.find_reference(&plan, now, shift);
+                }
+                run.begin(now.saturating_add(after).saturating_add(late));
+            }
+            Start::With { engine } => {
+                let seen = driver().engine(&engine, |engine| engine.started);
+                run.trigger.engine = Some((engine, seen));
+            }
+            Start::Never => {}
         }
         state.run = Some(run);
         state.finished = false;
@@ -202,6 +225,51 @@ impl Task {
         state.cleared = true;
         self.changed.notify_all();
         drop(self.quiet(state));
+    }
+
+    /// When the clock of the run under way began, as fraction of a second and seconds since 1904;
+    /// `None` while it waits.
+    pub(super) fn timestamp(state: &mut State) -> Option<(u64, i64)> {
+        let run = state.run.as_mut()?;
+        run.acquired();
+        run.began?;
+        let ticks = run.started.saturating_add((run.lead() / 100) as i64);
+        Some(crate::waveform::since_1904(ticks))
+    }
+
+    /// `DAQmxWaitForValidTimestamp`.
+    pub(crate) fn wait_for_timestamp(&self, event: i32, timeout: f64) -> Result<(u64, i64)> {
+        const START_TRIGGER: i32 = 12491;
+        const FIRST_SAMPLE: i32 = 16130;
+        let mut state = self.state()?;
+        let enabled = match event {
+            START_TRIGGER => state.triggers.timestamp_enabled,
+            FIRST_SAMPLE => state.timing.timestamp_enabled,
+            _ => {
+                return Err(
+                    Error::new(code::TIMESTAMP_NOT_SUPPORTED).with("Requested Value", event)
+                );
+            }
+        };
+        if !enabled {
+            return Err(Error::new(code::TIMESTAMP_NOT_ENABLED));
+        }
+        if state.phase != Phase::Running {
+            return Err(Error::new(code::TIMESTAMP_NOT_YET_RECEIVED));
+        }
+        let (number, clock) = (state.runs, driver().clock());
+        let deadline = Deadline::new(&clock, timeout);
+        loop {
+            state.running(number)?;
+            if let Some(time) = Self::timestamp(&mut state) {
+                return Ok(time);
+            }
+            if deadline.passed(&clock) {
+                return Err(Error::new(code::TIMESTAMP_NOT_YET_RECEIVED));
+            }
+            let soon = clock.now().saturating_add(1_000_000);
+            state = sleep(&self.changed, state, deadline.sleep(&clock, soon));
+        }
     }
 
     pub(crate) fn is_done(&self) -> Result<bool> {

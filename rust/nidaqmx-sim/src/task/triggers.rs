@@ -1,16 +1,39 @@
 //! The triggers of a task, and what goes wrong in it on demand.
 
 use super::{Phase, State, Task};
+use std::sync::Arc;
+
+use crate::arrivals::{self, Gated, Open};
 use crate::attribute::Value;
-use crate::driver::lock;
+use crate::channel::channel_type;
+use crate::counter::{Input, Moment};
+use crate::counter_channel;
+use crate::device::Physical;
+use crate::digital::Lines;
+use crate::driver::{Signals, driver, lock};
 use crate::error::{Error, Result, code};
 use crate::fault::Fault;
+use crate::names;
+use crate::pace::Pace;
+use crate::plan::{Kind, Plan, Source};
+use crate::run::Expected;
+use crate::signal::Signal;
 use crate::timing::timing_type;
 use crate::trigger::{self, Triggers};
 
 impl Task {
     pub(crate) fn get_trigger(&self, id: i32) -> Result<Value> {
-        self.state()?.triggers.get(id)
+        const START_TRIGGER_TIMESTAMP: i32 = 0x314B;
+        let mut state = self.state()?;
+        if id != START_TRIGGER_TIMESTAMP {
+            return state.triggers.get(id);
+        }
+        if !state.triggers.timestamp_enabled {
+            return Err(Error::new(code::TIMESTAMP_NOT_ENABLED));
+        }
+        let (fraction, seconds) = Self::timestamp(&mut state)
+            .ok_or_else(|| Error::new(code::TIMESTAMP_NOT_YET_RECEIVED))?;
+        Ok(Value::Time(fraction, seconds))
     }
 
     /// Changes the triggers, all of it or nothing.
@@ -71,7 +94,276 @@ impl Task {
     }
 }
 
+/// When a run begins.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// So many nanoseconds after the start, with this sample of the signals.
+    At {
+        after: u64,
+        shift: u64,
+    },
+    /// With the next start of another engine.
+    With {
+        engine: String,
+    },
+    Never,
+}
+
+/// Samples that are looked at for a trigger; all signals repeat themselves within fewer.
+const LOOKED_AT: u64 = 1 << 20;
+
+/// The lines of a digital pattern.
+fn pattern_lines(source: &str, signals: &Signals) -> Result<Lines> {
+    let mut lines = Vec::new();
+    let mut waves = Vec::new();
+    let mut signal = Signal::Sine;
+    for name in names::expand(source)? {
+        let (device, physical) = driver().physical(&name)?;
+        let found = match physical {
+            Physical::Line(port, line) => vec![(port, line)],
+            Physical::Port(port) => (0..device.product.ports[port as usize].width)
+                .map(|line| (port, line))
+                .collect(),
+            _ => {
+                return Err(Error::new(code::INVALID_PHYS_CHAN_TYPE).with("Physical Channel", name));
+            }
+        };
+        for (port, line) in found {
+            let full = device.full_name(Physical::Line(port, line));
+            signal = signals.of(&device.name, &full).clone();
+            waves.push(counter_channel::at_line(&device, &full, signals));
+            lines.push((port, line));
+        }
+    }
+    Ok(Lines::new(lines, false, &signal, waves))
+}
+
 impl State {
+    /// The source of the task's plan that is an analog trigger's channel.
+    fn analog_source<'a>(&self, plan: &'a Plan, name: &str) -> Option<&'a Source> {
+        let bare = name.trim().trim_start_matches('/');
+        let place = self.channels.iter().position(|channel| {
+            let physical = channel.device.full_name(channel.physical);
+            channel.name.eq_ignore_ascii_case(bare) || physical.eq_ignore_ascii_case(bare)
+        })?;
+        let source = plan.sources.get(place)?;
+        matches!(source.kind, Kind::Analog).then_some(source)
+    }
+
+    /// When a run that is started now begins, as its start trigger says.
+    pub(super) fn find_start(&self, plan: &Plan, now: u64) -> Start {
+        let triggers = &self.triggers;
+        let source = triggers.start_source.trim();
+        let at_once = Start::At { after: 0, shift: 0 };
+        let rate = plan.pace.rate();
+        let sample = |found: Option<u64>| match (found, rate) {
+            (Some(shift), Some(rate)) => Start::At {
+                after: rate.time_of(shift),
+                shift,
+            },
+            _ => Start::Never,
+        };
+        match triggers.start {
+            trigger::kind::DIGITAL_EDGE => {
+                let bare = source.trim_start_matches('/').to_ascii_lowercase();
+                if let Some(engine) = bare.strip_suffix("/starttrigger")
+                    && (engine.ends_with("/ai") || engine.ends_with("/di"))
+                {
+                    return if self.engines().iter().any(|own| own == engine) {
+                        at_once
+                    } else {
+                        Start::With {
+                            engine: engine.to_owned(),
+                        }
+                    };
+                }
+                match self.signal_at(source) {
+                    None => at_once,
+                    Some(input) => {
+                        match arrivals::first_edge(&input, triggers.is_rising(true), now, 0) {
+                            Some(after) => Start::At { after, shift: 0 },
+                            None => Start::Never,
+                        }
+                    }
+                }
+            }
+            trigger::kind::DIGITAL_PATTERN => sample(self.find_pattern(plan, true, 0)),
+            _ => match self.analog_source(plan, source) {
+                None => at_once,
+                Some(source) => sample(self.find_crossing(source, true, 0, 0)),
+            },
+        }
+    }
+
+    /// Where the reference trigger of a run is, that begins with sample `shift` of the signals.
+    pub(super) fn find_reference(&self, plan: &Plan, now: u64, shift: u64) -> Option<Expected> {
+        let triggers = &self.triggers;
+        let before = u64::from(triggers.before);
+        let found = match triggers.reference {
+            trigger::kind::DIGITAL_EDGE => {
+                let input = self.signal_at(&triggers.reference_source)?;
+                let earliest = plan.pace.time(now, before)?;
+                arrivals::first_edge(&input, triggers.is_rising(false), now, earliest)
+                    .map(|edge| plan.pace.count(now, edge).max(before))
+            }
+            trigger::kind::DIGITAL_PATTERN => self
+                .find_pattern(plan, false, shift + before)
+                .map(|sample| sample - shift),
+            _ => {
+                let source = self.analog_source(plan, &triggers.reference_source)?;
+                self.find_crossing(source, false, shift, shift + before)
+                    .map(|sample| sample - shift)
+            }
+        };
+        Some(found.map_or(Expected::Never, Expected::Sample))
+    }
+
+    fn signal_at(&self, terminal: &str) -> Option<Input> {
+        let signals = driver().signals();
+        self.devices()
+            .iter()
+            .find_map(|device| counter_channel::at_terminal(device, terminal, &signals))
+    }
+
+    /// The first sample from `earliest` on at which the signal crosses as the trigger says.
+    fn find_crossing(
+        &self,
+        source: &Source,
+        start: bool,
+        first: u64,
+        earliest: u64,
+    ) -> Option<u64> {
+        let crossing = self.triggers.crossing(start)?;
+        let mut armed = false;
+        let mut values = [0.0; 1024];
+        let mut index = first;
+        while index < earliest.saturating_add(LOOKED_AT) {
+            source.fill_f64(index, &mut values);
+            for (offset, value) in (0u64..).zip(values) {
+                if crossing.at(value, &mut armed) && index + offset >= earliest {
+                    return Some(index + offset);
+                }
+            }
+            index += values.len() as u64;
+        }
+        None
+    }
+
+    /// The first sample from `earliest` on at which the lines match as the trigger says.
+    fn find_pattern(&self, plan: &Plan, start: bool, earliest: u64) -> Option<u64> {
+        let source = if start {
+            &self.triggers.start_source
+        } else {
+            &self.triggers.reference_source
+        };
+        let lines = pattern_lines(source, &driver().signals()).ok()?;
+        let (pattern, wanted) = self.triggers.pattern(start);
+        let rate = plan.pace.rate()?;
+        (earliest..earliest.saturating_add(LOOKED_AT)).find(|index| {
+            let moment = Moment {
+                index: *index,
+                at: rate.time_of(index + 1),
+                implicit: false,
+            };
+            lines.matches(pattern, moment) == wanted
+        })
+    }
+
+    /// The clock with the pauses that the pause trigger makes.
+    pub(super) fn paused(&self, plan: &Plan) -> Result<Pace> {
+        let pause = self.triggers.pause.clone();
+        if pause.kind == trigger::kind::NONE {
+            return Ok(plan.pace.clone());
+        }
+        if self.triggers.reference != trigger::kind::NONE {
+            return Err(Error::new(code::REF_AND_PAUSE_TRIG));
+        }
+        if self.family() == channel_type::COUNTER_INPUT {
+            return Err(Error::new(if plan.pace.on_demand() {
+                code::PAUSE_TRIG_TYPE_AND_TIMING
+            } else {
+                code::COUNTER_PAUSE_AND_SAMPLE_CLOCK
+            }));
+        }
+        let Pace::Clock(rate) = plan.pace else {
+            return Err(Error::new(code::PAUSE_TRIG_TYPE_AND_TIMING)
+                .with("Property", "DAQmx_PauseTrig_Type")
+                .with("Requested Value", pause.kind));
+        };
+        let missing = || {
+            Error::new(code::TRIGGER_SOURCE_INVALID).with("Source Terminal", pause.source.clone())
+        };
+        let (moves_on, open): (bool, Open) = match pause.kind {
+            trigger::kind::DIGITAL_LEVEL => {
+                if !self
+                    .devices()
+                    .iter()
+                    .any(|device| device.has_terminal(&pause.source))
+                {
+                    return Err(missing());
+                }
+                let Some(input) = self.signal_at(&pause.source) else {
+                    // Nothing is there that could pause.
+                    return Ok(plan.pace.clone());
+                };
+                let stops = pause.stops_when();
+                (
+                    false,
+                    Box::new(move |_, time| input.wave.level(time) != stops),
+                )
+            }
+            trigger::kind::DIGITAL_PATTERN => {
+                let lines = pattern_lines(&pause.source, &driver().signals())?;
+                if lines.lines.len() != pause.pattern.len() {
+                    return Err(
+                        Error::new(code::PAUSE_TRIG_PATTERN_SIZE).with("Pattern", &pause.pattern)
+                    );
+                }
+                let open = move |index, at| {
+                    let moment = Moment {
+                        index,
+                        at,
+                        implicit: false,
+                    };
+                    lines.matches(&pause.pattern, moment) != pause.stops_when()
+                };
+                (true, Box::new(open))
+            }
+            _ => {
+                let source = self
+                    .analog_source(plan, &pause.source)
+                    .ok_or_else(missing)?;
+                let source = source.clone();
+                let open = move |tick, _| {
+                    let mut value = [0.0];
+                    source.fill_f64(tick, &mut value);
+                    !pause.stops(value[0])
+                };
+                (true, Box::new(open))
+            }
+        };
+        Ok(Pace::Arrivals(Arc::new(Gated::new(rate, moves_on, open))))
+    }
+
+    fn check_pattern_trigger(&self, source: &str, start: bool) -> Result<()> {
+        let lines = pattern_lines(source, &driver().signals())?;
+        let (pattern, _) = self.triggers.pattern(start);
+        if lines.lines.is_empty() || lines.lines.len() != pattern.chars().count() {
+            return Err(Error::new(if start {
+                code::START_TRIG_PATTERN_SIZE
+            } else {
+                code::REF_TRIG_PATTERN_SIZE
+            })
+            .with("Pattern", pattern)
+            .with("Number of Lines", lines.lines.len()));
+        }
+        if self.family() != channel_type::DIGITAL_INPUT {
+            return Err(Error::new(code::START_TRIG_PATTERN_CHAN_NOT_IN_TASK)
+                .with("Source Terminal", source));
+        }
+        Ok(())
+    }
+
     /// Whether the triggers fit the device and the timing.
     pub(super) fn check_triggers(&self, clocked: bool, total: Option<u64>) -> Result<()> {
         let sources = [
@@ -84,6 +376,11 @@ impl State {
             }
             if !clocked {
                 return Err(Error::value("DAQmx_SampTimingType", timing_type::ON_DEMAND));
+            }
+            if kind == trigger::kind::DIGITAL_PATTERN {
+                let start = std::ptr::eq(source, &self.triggers.start_source);
+                self.check_pattern_trigger(source, start)?;
+                continue;
             }
             let bare = source.trim_start_matches('/');
             let devices = self.devices();

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use super::{Phase, State};
+use crate::arrivals::{Changes, Edges, Shared};
 use crate::channel::channel_type;
 use crate::clock::Rate;
+use crate::counter::Input;
 use crate::counter_channel;
-use crate::device::Physical;
+use crate::device::{Device, Physical};
+use crate::digital::counting;
 use crate::driver::driver;
 use crate::error::{Error, Result, code};
-use crate::pace::Pace;
+use crate::event;
+use crate::names;
+use crate::pace::{Arrivals, Pace};
 use crate::plan::{Kind, Plan, Source};
 use crate::timing::{ClockLimits, default_buffer, mode, timing_type};
 
@@ -157,7 +162,18 @@ impl State {
                 }
                 Ok(plan.implicit())
             }
-            _ => Ok(plan.pace.clone()),
+            timing_type::CHANGE_DETECTION => self.changes().map(Pace::Arrivals),
+            timing_type::SAMPLE_CLOCK => self.clock(plan),
+            timing_type::ON_DEMAND => Ok(Pace::OnDemand),
+            _ => Err(refused(match self.family() {
+                channel_type::DIGITAL_INPUT => {
+                    "DAQmx_Val_SampClk, DAQmx_Val_OnDemand, DAQmx_Val_ChangeDetection"
+                }
+                channel_type::COUNTER_INPUT => {
+                    "DAQmx_Val_SampClk, DAQmx_Val_OnDemand, DAQmx_Val_Implicit"
+                }
+                _ => "DAQmx_Val_SampClk, DAQmx_Val_OnDemand",
+            })),
         }
     }
 
@@ -181,6 +197,136 @@ impl State {
         devices.iter().map(|one| of(one)).min().unwrap_or(1)
     }
 
+    /// The changes that the task's timing looks for.
+    fn changes(&self) -> Result<Arc<dyn Arrivals>> {
+        if self.family() != channel_type::DIGITAL_INPUT {
+            return Err(Error::value("DAQmx_SampTimingType", self.timing.kind)
+                .with("You Can Select", "DAQmx_Val_SampClk, DAQmx_Val_OnDemand"));
+        }
+        type Watched = (Arc<Device>, (u32, u32), [bool; 2]);
+        let mut lines: Vec<Watched> = Vec::new();
+        for (direction, list) in self.timing.changes.iter().enumerate() {
+            for name in names::expand(list)? {
+                let (device, physical) = driver().physical(&name)?;
+                let found = match physical {
+                    Physical::Line(port, line) => vec![(port, line)],
+                    Physical::Port(port) => {
+                        let width = device.product.ports[port as usize].width;
+                        (0..width).map(|line| (port, line)).collect()
+                    }
+                    _ => {
+                        return Err(
+                            Error::new(code::INVALID_PHYS_CHAN_TYPE).with("Physical Channel", name)
+                        );
+                    }
+                };
+                for line in found {
+                    let mine = self.channels.iter().any(|channel| {
+                        channel.device.name == device.name && channel.lines.contains(&line)
+                    });
+                    if !mine {
+                        return Err(Error::new(code::CHANGE_DETECTION_CHAN_NOT_IN_TASK)
+                            .with("Physical Channel", &name));
+                    }
+                    if !device.product.ports[line.0 as usize].timed {
+                        return Err(Error::new(code::NO_CHANGE_DETECTION_ON_LINE)
+                            .with("Physical Channel", &name));
+                    }
+                    let known = lines
+                        .iter_mut()
+                        .find(|(one, known, _)| one.name == device.name && *known == line);
+                    match known {
+                        Some((.., directions)) => directions[direction] = true,
+                        None => {
+                            let mut directions = [false; 2];
+                            directions[direction] = true;
+                            lines.push((Arc::clone(&device), line, directions));
+                        }
+                    }
+                }
+            }
+        }
+        let Some((device, ..)) = lines.first() else {
+            return Err(Error::new(code::NO_CHANS_FOR_CHANGE_DETECT));
+        };
+        let needs = (1e9 / device.product.di_max_rate.max(1.0)) as u64;
+        let signals = driver().signals();
+        let watched = lines
+            .iter()
+            .map(|(device, (port, line), directions)| {
+                let name = device.full_name(Physical::Line(*port, *line));
+                let input = counter_channel::at_line(device, &name, &signals);
+                let input = input.unwrap_or_else(|| Input {
+                    wave: counting(*line),
+                    absolute: false,
+                });
+                (input, directions[0], directions[1])
+            })
+            .collect();
+        Ok(Arc::new(Changes::new(watched, needs)))
+    }
+
+    /// The sample clock: the device's own, that of another task, or a signal at a terminal.
+    fn clock(&self, plan: &Plan) -> Result<Pace> {
+        let Pace::Clock(rate) = &plan.pace else {
+            return Ok(plan.pace.clone());
+        };
+        let rate = *rate;
+        if self.timing.onboard() {
+            return Ok(Pace::Clock(rate));
+        }
+        let source = self
+            .timing
+            .source
+            .trim()
+            .trim_start_matches('/')
+            .to_ascii_lowercase();
+        if let Some(engine) = source.strip_suffix("/sampleclock")
+            && (engine.ends_with("/ai") || engine.ends_with("/di"))
+        {
+            return Ok(if self.engines().iter().any(|own| own == engine) {
+                Pace::Clock(rate)
+            } else {
+                Pace::Arrivals(Arc::new(Shared {
+                    engine: engine.to_owned(),
+                    stated: rate,
+                }))
+            });
+        }
+        let signals = driver().signals();
+        let input = self
+            .devices()
+            .iter()
+            .find_map(|device| counter_channel::at_terminal(device, &self.timing.source, &signals));
+        Ok(match input {
+            Some(input) => Pace::Arrivals(Arc::new(Edges {
+                input,
+                rising: self.timing.edge == crate::timing::EDGE_RISING,
+                stated: rate,
+            })),
+            None => Pace::Clock(rate),
+        })
+    }
+
+    /// The engines whose sample clock is this task's, like `dev1/ai`.
+    pub(super) fn engines(&self) -> Vec<String> {
+        let kind = match self.family() {
+            channel_type::ANALOG_INPUT => "ai",
+            channel_type::DIGITAL_INPUT => "di",
+            _ => return Vec::new(),
+        };
+        let mut engines = Vec::new();
+        for device in self.devices() {
+            engines.push(format!("{}/{kind}", device.name.to_ascii_lowercase()));
+            if let Some((chassis, _)) = &device.chassis {
+                engines.push(format!("{}/{kind}", chassis.to_ascii_lowercase()));
+            }
+        }
+        engines.sort();
+        engines.dedup();
+        engines
+    }
+
     /// Checks everything together and fixes what a run needs.
     pub(super) fn verify(&mut self) -> Result<Arc<Plan>> {
         if self.channels.is_empty() {
@@ -202,6 +348,12 @@ impl State {
         let total = finite.then_some(self.timing.samples);
         if self.events.every.is_some() && !clocked {
             return Err(Error::new(code::EVERY_N_NOT_FOR_UNBUFFERED));
+        }
+        if let Some((event::CHANGE_DETECTED, _)) = self.events.signal
+            && self.timing.kind != timing_type::CHANGE_DETECTION
+        {
+            return Err(Error::new(code::SIGNAL_EVENT_NOT_SUPPORTED)
+                .with("Requested Value", event::CHANGE_DETECTED));
         }
         self.check_triggers(clocked, total)?;
         let buffer = self.buffer_size();
@@ -243,6 +395,14 @@ impl State {
             signals: signals.version,
         };
         plan.pace = self.pace(&plan)?;
+        plan.pace = self.paused(&plan)?;
+        if self.timing.kind == timing_type::CHANGE_DETECTION {
+            for source in &mut plan.sources {
+                if let Kind::Digital(lines) = &mut source.kind {
+                    lines.over_time();
+                }
+            }
+        }
         let plan = Arc::new(plan);
         self.check_logging(&plan)?;
         self.plan = Some(Arc::clone(&plan));

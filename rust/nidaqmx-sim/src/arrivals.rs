@@ -1,0 +1,421 @@
+//! Samples that something other than the device's own clock makes come: changes of digital lines, a
+//! clock at a terminal, the clock of another task, a clock with pauses.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::clock::Rate;
+use crate::counter::Input;
+use crate::driver::{driver, lock};
+use crate::pace::Arrivals;
+use crate::wave::{Sequence, Since};
+
+/// The signal of an input in a run that began at a time.
+fn bind(input: &Input, began: u64) -> Input {
+    if !input.absolute {
+        return input.clone();
+    }
+    Input {
+        wave: Arc::new(Since {
+            wave: Arc::clone(&input.wave),
+            origin: began,
+        }),
+        absolute: false,
+    }
+}
+
+type Next = Box<dyn Fn(Option<u64>) -> Option<u64> + Send + Sync>;
+
+/// Change detection: a sample whenever one of the lines has an edge that is looked for. Edges at the
+/// same nanosecond are one change.
+pub(crate) struct Changes {
+    /// Lines, each with whether rising and falling edges count.
+    lines: Vec<(Input, bool, bool)>,
+    /// Nanoseconds that the device needs between two changes.
+    needs: u64,
+    times: Sequence<Next>,
+    overflowed: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes")
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Changes {
+    pub(crate) fn new(lines: Vec<(Input, bool, bool)>, needs: u64) -> Self {
+        let overflowed = Arc::new(AtomicBool::new(false));
+        let (seen, watched) = (Arc::clone(&overflowed), lines.clone());
+        let next: Next = Box::new(move |after: Option<u64>| {
+            let from = after.unwrap_or(0);
+            let edges = watched.iter().flat_map(|(input, rising, falling)| {
+                let edge = |wanted: bool, direction: bool| {
+                    wanted
+                        .then(|| input.wave.next_edge(direction, from))
+                        .flatten()
+                };
+                [edge(*rising, true), edge(*falling, false)]
+            });
+            let next = edges.flatten().min()?;
+            if after.is_some_and(|after| next - after < needs) {
+                // Relaxed: a flag of its own.
+                seen.store(true, Ordering::Relaxed);
+            }
+            Some(next)
+        });
+        Self {
+            lines,
+            needs,
+            times: Sequence::new(next),
+            overflowed,
+        }
+    }
+}
+
+impl Arrivals for Changes {
+    fn count(&self, _began: u64, at: u64) -> u64 {
+        self.times.count(at)
+    }
+
+    fn time(&self, _began: u64, samples: u64) -> Option<u64> {
+        match samples.checked_sub(1) {
+            None => Some(0),
+            Some(last) => self.times.time(last),
+        }
+    }
+
+    fn bound(&self, began: u64) -> Option<Arc<dyn Arrivals>> {
+        if !self.lines.iter().any(|(input, ..)| input.absolute) {
+            return None;
+        }
+        let bound = |(input, rising, falling): &(Input, bool, bool)| {
+            (bind(input, began), *rising, *falling)
+        };
+        let lines = self.lines.iter().map(bound).collect();
+        Some(Arc::new(Self::new(lines, self.needs)))
+    }
+
+    fn overflowed(&self) -> bool {
+        self.overflowed.load(Ordering::Relaxed)
+    }
+}
+
+/// A sample clock at a terminal.
+#[derive(Debug)]
+pub(crate) struct Edges {
+    pub(crate) input: Input,
+    pub(crate) rising: bool,
+    /// The rate that the program states.
+    pub(crate) stated: Rate,
+}
+
+impl Arrivals for Edges {
+    fn count(&self, _began: u64, at: u64) -> u64 {
+        self.input.wave.edges(self.rising, at)
+    }
+
+    fn time(&self, _began: u64, samples: u64) -> Option<u64> {
+        match samples.checked_sub(1) {
+            None => Some(0),
+            Some(last) => self.input.wave.edge(self.rising, last),
+        }
+    }
+
+    fn bound(&self, began: u64) -> Option<Arc<dyn Arrivals>> {
+        self.input.absolute.then(|| -> Arc<dyn Arrivals> {
+            Arc::new(Self {
+                input: bind(&self.input, began),
+                rising: self.rising,
+                stated: self.stated,
+            })
+        })
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        Some(self.stated)
+    }
+}
+
+/// What the clock of one engine (`dev1/ai`) has done, run by run.
+#[derive(Debug, Default)]
+pub(crate) struct Engine {
+    runs: Vec<Clocked>,
+    /// Runs of it, ever.
+    pub(crate) started: u64,
+    /// Samples of runs that are no longer listed.
+    before: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Clocked {
+    /// By the clock.
+    began: u64,
+    rate: Rate,
+    /// Samples after which it ends, or has ended.
+    total: Option<u64>,
+}
+
+impl Clocked {
+    fn samples(&self, now: u64) -> u64 {
+        let samples = self.rate.samples_in(now.saturating_sub(self.began));
+        self.total.map_or(samples, |total| samples.min(total))
+    }
+}
+
+/// Runs of an engine that are remembered one by one.
+const REMEMBERED: usize = 64;
+
+impl Engine {
+    pub(crate) fn begin(&mut self, began: u64, rate: Rate, total: Option<u64>) {
+        self.started += 1;
+        if self.runs.len() >= REMEMBERED {
+            self.before += self.runs.remove(0).samples(u64::MAX);
+        }
+        self.runs.push(Clocked { began, rate, total });
+    }
+
+    pub(crate) fn end(&mut self, samples: u64) {
+        if let Some(run) = self.runs.last_mut() {
+            run.total = Some(run.total.map_or(samples, |total| total.min(samples)));
+        }
+    }
+
+    /// When the latest run began, by the clock.
+    pub(crate) fn began(&self) -> Option<u64> {
+        self.runs.last().map(|run| run.began)
+    }
+
+    fn samples(&self, now: u64) -> u64 {
+        self.before + self.runs.iter().map(|run| run.samples(now)).sum::<u64>()
+    }
+
+    /// When there have been so many samples, by the clock; `None` where nobody knows.
+    fn time(&self, samples: u64) -> Option<u64> {
+        let run = self.runs.last()?;
+        let earlier = self.runs[..self.runs.len() - 1]
+            .iter()
+            .map(|run| run.samples(run.began.saturating_add(u64::MAX >> 2)))
+            .sum::<u64>();
+        let left = samples.checked_sub(self.before + earlier)?;
+        if run.total.is_some_and(|total| left > total) {
+            return None;
+        }
+        Some(run.began.saturating_add(run.rate.time_of(left)))
+    }
+}
+
+/// The sample clock of another task.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The engine whose clock it is, like `dev1/ai`.
+    pub(crate) engine: String,
+    pub(crate) stated: Rate,
+}
+
+impl Arrivals for Shared {
+    fn count(&self, began: u64, at: u64) -> u64 {
+        driver().engine(&self.engine, |engine| {
+            let before = engine.samples(began);
+            engine
+                .samples(began.saturating_add(at))
+                .saturating_sub(before)
+        })
+    }
+
+    fn time(&self, began: u64, samples: u64) -> Option<u64> {
+        if samples == 0 {
+            return Some(0);
+        }
+        driver().engine(&self.engine, |engine| {
+            let time = engine.time(samples.checked_add(engine.samples(began))?)?;
+            time.checked_sub(began)
+        })
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        Some(self.stated)
+    }
+}
+
+/// Whether a tick of the clock is let through: the tick's number and its time.
+pub(crate) type Open = Box<dyn Fn(u64, u64) -> bool + Send + Sync>;
+
+/// A clock that a pause trigger stops now and then.
+pub(crate) struct Gated {
+    rate: Rate,
+    /// What an analog or pattern trigger looks at moves on during a pause; else the pause only
+    /// delays what comes.
+    moves_on: bool,
+    open: Open,
+    /// For every so many ticks, how many were let through before.
+    blocks: Mutex<Vec<u64>>,
+}
+
+/// Ticks between two numbers that are kept.
+const BLOCK: u64 = 1024;
+
+/// Ticks that are looked at for one that is let through.
+const FAR: u64 = 1 << 22;
+
+impl fmt::Debug for Gated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gated")
+            .field("rate", &self.rate)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gated {
+    pub(crate) fn new(rate: Rate, moves_on: bool, open: Open) -> Self {
+        Self {
+            rate,
+            moves_on,
+            open,
+            blocks: Mutex::new(vec![0]),
+        }
+    }
+
+    fn is_open(&self, tick: u64) -> bool {
+        (self.open)(tick, self.rate.time_of(tick + 1))
+    }
+
+    /// How many of the first ticks are let through.
+    fn passed(&self, ticks: u64) -> u64 {
+        let block = ticks / BLOCK;
+        let mut blocks = lock(&self.blocks);
+        while (blocks.len() as u64) <= block {
+            let first = (blocks.len() as u64 - 1) * BLOCK;
+            let open = (first..first + BLOCK)
+                .filter(|tick| self.is_open(*tick))
+                .count();
+            let before = blocks.last().copied().unwrap_or(0);
+            blocks.push(before + open as u64);
+        }
+        let before = blocks[block as usize];
+        let rest = (block * BLOCK..ticks)
+            .filter(|tick| self.is_open(*tick))
+            .count();
+        before + rest as u64
+    }
+
+    /// The tick that is sample `index`.
+    fn tick_of(&self, index: u64) -> Option<u64> {
+        let known = lock(&self.blocks).len() as u64;
+        let mut block = lock(&self.blocks)
+            .partition_point(|passed| *passed <= index)
+            .saturating_sub(1) as u64;
+        while self.passed((block + 1) * BLOCK) <= index {
+            block += 1;
+            if block > known + FAR / BLOCK {
+                return None;
+            }
+        }
+        let mut passed = self.passed(block * BLOCK);
+        for tick in block * BLOCK..(block + 1) * BLOCK {
+            if self.is_open(tick) {
+                if passed == index {
+                    return Some(tick);
+                }
+                passed += 1;
+            }
+        }
+        None
+    }
+}
+
+impl Arrivals for Gated {
+    fn count(&self, _began: u64, at: u64) -> u64 {
+        // Where nobody can wait for so long, nothing more comes.
+        let known = lock(&self.blocks).len() as u64 * BLOCK;
+        self.passed(self.rate.samples_in(at).min(known.saturating_add(FAR)))
+    }
+
+    fn time(&self, _began: u64, samples: u64) -> Option<u64> {
+        match samples.checked_sub(1) {
+            None => Some(0),
+            Some(last) => self.tick_of(last).map(|tick| self.rate.time_of(tick + 1)),
+        }
+    }
+
+    fn tick(&self, index: u64) -> u64 {
+        if self.moves_on {
+            self.tick_of(index).unwrap_or(index)
+        } else {
+            index
+        }
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        Some(self.rate)
+    }
+}
+
+/// The first edge of a signal so long after the start of a run, seen from there.
+pub(crate) fn first_edge(input: &Input, rising: bool, started: u64, after: u64) -> Option<u64> {
+    bind(input, started).wave.next_edge(rising, after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wave::{Pulses, Wave};
+
+    fn rate(hertz: f64) -> Rate {
+        Rate::from_hertz(hertz)
+    }
+
+    #[test]
+    fn a_gated_clock_counts_what_it_lets_through() {
+        let gated = Gated::new(rate(1000.0), true, Box::new(|tick, _| tick % 10 < 3));
+        for index in [0, 1, 2, 3, 5_000, 4_999, 299] {
+            let tick = index / 3 * 10 + index % 3;
+            assert_eq!(gated.tick(index), tick);
+            let time = gated.time(0, index + 1).unwrap();
+            assert_eq!(time, (tick + 1) * 1_000_000);
+            assert_eq!(gated.count(0, time), index + 1);
+            assert_eq!(gated.count(0, time - 1), index);
+        }
+        let shut = Gated::new(rate(1e6), true, Box::new(|_, _| false));
+        assert_eq!((shut.count(0, 1 << 50), shut.time(0, 1)), (0, None));
+    }
+
+    #[test]
+    fn changes_at_the_same_time_are_one() {
+        let input = |frequency: f64| Input {
+            wave: Arc::new(Pulses::endless(frequency)) as Arc<dyn Wave>,
+            absolute: false,
+        };
+        let changes = Changes::new(
+            vec![(input(1000.0), true, false), (input(500.0), true, true)],
+            100,
+        );
+        // Rising at 0.5, 1.5 ... and both edges at 1, 2 ... milliseconds.
+        assert_eq!(changes.count(0, 10_000_000), 20);
+        assert_eq!(changes.time(0, 20), Some(10_000_000));
+        assert!(!changes.overflowed());
+        let twice = Changes::new(vec![(input(1000.0), true, false); 2], 100);
+        assert_eq!(twice.count(0, 10_000_000), 10);
+        let fast = Changes::new(vec![(input(20e6), true, true)], 100);
+        assert_eq!(fast.count(0, 1000), 40);
+        assert!(fast.overflowed());
+    }
+
+    #[test]
+    fn an_engine_remembers_its_runs() {
+        let mut engine = Engine::default();
+        assert_eq!(engine.samples(1 << 40), 0);
+        engine.begin(1_000_000_000, rate(1000.0), Some(100));
+        assert_eq!(engine.samples(1_050_000_000), 50);
+        assert_eq!(engine.samples(5_000_000_000), 100);
+        assert_eq!(engine.time(100), Some(1_100_000_000));
+        assert_eq!(engine.time(101), None);
+        engine.begin(6_000_000_000, rate(1000.0), None);
+        engine.end(30);
+        assert_eq!(engine.samples(7_000_000_000), 130);
+        assert_eq!(engine.time(110), Some(6_010_000_000));
+    }
+}
