@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import daqring
 import pytest
 from run_page import examples
 
@@ -52,3 +53,11 @@ def test_every_page_is_in_the_contents():
             entries = [line.strip() for line in tree.splitlines() if line and not line.startswith(":")]
             listed |= {name((folder / f"{entry}.md").resolve()) for entry in entries}
     assert {name(page) for page in PAGES} == listed
+
+
+def test_the_reference_has_every_public_name():
+    text = "".join(page.read_text("utf-8") for page in (DOCS / "api").glob("*.md"))
+    said = set(re.findall(r"auto\w+:: daqring\.(\w+)", text))
+    modules = {"errors"} if "automodule:: daqring.errors" in text else set()
+    covered = said | {name for module in modules for name in vars(getattr(daqring, module))}
+    assert set(daqring.__all__) - {"__version__"} <= covered

@@ -87,7 +87,9 @@ def _one_of(*words: str) -> Callable[[object], None]:
 
 
 def _address(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    host, colon, port = str(value).rpartition(":")
+    plain = isinstance(value, int | str) and not isinstance(value, bool)
+    if not plain or not port.isdecimal() or not 0 <= int(port) <= 65535 or (colon and not host):
         raise ValueError(f"{value!r} must be a port such as 9108, or an address such as '0.0.0.0:9108'")
 
 
@@ -114,6 +116,8 @@ KEYS: dict[str, Callable[[object], None]] = {
     "buffer_seconds": _positive,
     "workers": _count,
     "reader": _one_of("auto", "native", "python"),
+    "every": _positive,
+    "times": _one_of("auto", "regular", "host"),
     "history": _time_or_off,
     "metrics": _address,
     "keep_awake": _flag,
@@ -302,6 +306,13 @@ class Run:
                 daqring.sim.fault(**fault)
         except (ValueError, TypeError) as error:
             raise self.error(path, str(error)) from error
+
+    def around(self) -> dict[str, Any]:
+        """What is to be done beside the recorder: keeping the computer awake, answering for metrics."""
+        return {
+            "keep_awake": bool(self.description.get("keep_awake")),
+            "metrics": self.description.get("metrics"),
+        }
 
     def make_tasks(self) -> list[nidaqmx.Task]:
         """Makes (or loads) the tasks that the description has, or calls the function it names.

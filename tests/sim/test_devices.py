@@ -64,6 +64,7 @@ def test_modules_find_their_places() -> None:
         ),
         ([{"name": "d", "product": "PCIe-6363", "chassis": "c"}], "is no module"),
         ([{"name": "d", "product": "PCIe-6363", "hostname": "c"}], "no network device"),
+        ([{"product": "NI 9234", "chasis": "c"}], "no key 'chasis'"),
         ([("", "PCIe-6363")], "no name"),
         (["=PCIe-6363"], "no name"),
         (["PCIe-6363", "XYZ"], "no product type"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import daqring
 from daqring.cli import (
+    check,
     defragment,
     devices,
     export,
@@ -24,7 +25,7 @@ from daqring.cli.arguments import EXIT_ERROR, Parser, Refusal, complain, sentenc
 __all__ = ["main"]
 
 #: In the order of the help.
-COMMANDS = (record, top, stop, info, verify, recover, export, plot, defragment, devices)
+COMMANDS = (record, check, top, stop, info, verify, recover, export, plot, defragment, devices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +18,7 @@ __all__ = [
     "Refusal",
     "complain",
     "count",
+    "log_to",
     "positive",
     "sentence",
 ]
@@ -47,6 +49,20 @@ def complain(message: str) -> int:
     """Says what is wrong; gives the status to end with."""
     print(f"daqring: {message}", file=sys.stderr)
     return EXIT_ERROR
+
+
+def log_to(file: str | None) -> None:
+    """Lets the package's log (Python's `logging`) be appended to a file.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    if file is not None:
+        handler = logging.FileHandler(file, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger = logging.getLogger("daqring")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
 
 
 def positive(text: str) -> float:

@@ -41,13 +41,16 @@ CONSOLE_GRACE = 4.5
 class Ending:
     """Runs a recorder until it ends by itself or somebody asks. A context: handlers are put back."""
 
-    def __init__(self, recorder: Recorder, *, keep_awake: bool = False) -> None:
+    def __init__(
+        self, recorder: Recorder, *, keep_awake: bool = False, metrics: int | str | None = None
+    ) -> None:
         self._recorder = recorder
         self._asked = threading.Event()
         self._over = threading.Event()
         self._kept: dict[int, Any] = {}
         self._stack = contextlib.ExitStack()
         self._keep_awake = keep_awake
+        self._metrics = metrics
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -71,6 +74,12 @@ class Ending:
         """Starts, waits, finishes; raises what :meth:`daqring.Recorder.close` raises."""
         recorder = self._recorder
         display = Display(enabled=show)
+        if self._metrics is not None:
+            from daqring.metrics import served
+
+            # Before the start: an address that is taken is no reason to stop a recording.
+            host, port = self._stack.enter_context(served(recorder, self._metrics))
+            logger.info("metrics at http://%s:%d/metrics", host, port)
         recorder.start()
         try:
             due = 0.0

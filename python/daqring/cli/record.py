@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import daqring
-from daqring.cli.arguments import EXIT_INTERRUPTED, EXIT_LOST, Refusal, complain, count, positive
+from daqring.cli.arguments import EXIT_INTERRUPTED, EXIT_LOST, Refusal, complain, count, log_to, positive
 from daqring.cli.driver import simulation_flags, simulation_of, with_driver
 from daqring.cli.ending import Ending
 from daqring.runfile import Run
@@ -26,6 +26,11 @@ TERMINALS = {
     "diff": "DIFF",
     "pseudo-diff": "PSEUDO_DIFF",
 }
+#: Flags that are keys of a run file.
+FLAGS = (
+    *("seconds", "samples", "block_ms", "dtype", "buffer_seconds", "reader", "workers", "metrics"),
+    *("every", "times"),
+)
 STORAGE = ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve")
 
 
@@ -111,6 +116,14 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "native", "python"),
         help="who reads the driver: a native thread, which needs no interpreter, or Python (default: auto)",
     )
+    how.add_argument(
+        "--every", type=positive, metavar="S", help="seconds between two reads of a task without a clock"
+    )
+    how.add_argument(
+        "--times",
+        choices=("auto", "regular", "host"),
+        help="where the times of samples come from: the rate, or the host's clock (default: auto)",
+    )
     how.add_argument("--workers", type=count, metavar="N", help="threads that work on blocks (default: 1)")
     how.add_argument(
         "--property",
@@ -147,6 +160,16 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     )
     alone = parser.add_argument_group("left alone")
     alone.add_argument(
+        "--metrics",
+        metavar="PORT",
+        help="answer on this port with figures for Prometheus; this machine only, unless HOST:PORT is given",
+    )
+    alone.add_argument(
+        "--log",
+        metavar="FILE",
+        help="append what happens to this file, with the time (Python's logging)",
+    )
+    alone.add_argument(
         "--keep-awake", action="store_true", help="keep the computer from sleeping while it records"
     )
     simulation_flags(parser)
@@ -165,7 +188,7 @@ def run_of(arguments: argparse.Namespace) -> Run:
     if len(paths) > 1:
         raise Refusal(f"one file can be made, and {', '.join(paths)} are several")
     values: dict[str, Any] = {"out": paths[0]} if paths else {}
-    for key in ("seconds", "samples", "block_ms", "dtype", "buffer_seconds", "reader", "workers"):
+    for key in FLAGS:
         if (value := getattr(arguments, key)) is not None:
             values[key] = value
     if arguments.seconds is not None or arguments.samples is not None:
@@ -244,6 +267,7 @@ def _without_from(run: Run) -> dict[Any, int]:
 def _record(arguments: argparse.Namespace) -> int:
     run = run_of(arguments)
     run.check()
+    log_to(arguments.log)
     if arguments.show_config:
         print(run.to_toml(), end="")
         return 0
@@ -255,7 +279,7 @@ def _record_run(run: Run, out: str, arguments: argparse.Namespace) -> int:
     failure: Exception | None = None
     try:
         recorder = run.recorder()
-        with Ending(recorder, keep_awake=bool(run.description.get("keep_awake"))) as ending:
+        with Ending(recorder, **run.around()) as ending:
             report = ending.run(show=False if arguments.quiet else None)
     except FileExistsError:
         raise Refusal(f"{out} exists already; choose another name, or add --overwrite") from None

@@ -158,6 +158,7 @@ def _specs(devices: Devices) -> tuple[list[dict[str, Any]], str | None, dict[str
     for device in devices:
         if isinstance(device, Mapping):
             given = dict(device)
+            _devices.check_keys(given)
             specs.append(_devices.spec(str(given.pop("name", "")), str(given.pop("product", "")), **given))
         elif isinstance(device, str):
             name, equals, product = device.partition("=")

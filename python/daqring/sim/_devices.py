@@ -33,6 +33,15 @@ def spec(name: str, product: str, **more: Any) -> Spec:
     return {"name": name, "product": product, **dict.fromkeys(_KEYS), **more}
 
 
+def check_keys(given: Mapping[str, Any]) -> None:
+    """Refuses keys that a device cannot have."""
+    unknown = given.keys() - {"name", "product", *_KEYS}
+    if unknown:
+        raise ValueError(
+            f"A device has no key {min(unknown)!r}; there are: name, product, {', '.join(_KEYS)}."
+        )
+
+
 def load(path: str | os.PathLike[str]) -> tuple[list[Spec], dict[str, Any]]:
     """Reads devices from a file, and from TOML the other tables, too (signals, faults, clock).
 

@@ -88,14 +88,19 @@ mod tests {
     #[test]
     fn names_follow_the_template() {
         let name = |template: &str, many, index| {
-            let path = file_name(Path::new(template), many, index, 1_700_000_000_000_000_000);
-            path.to_string_lossy().into_owned()
+            file_name(Path::new(template), many, index, 1_700_000_000_000_000_000)
         };
-        assert_eq!(name("d/run.tdms", false, 0), "d/run.tdms");
-        assert_eq!(name("d/run.tdms", false, 2), "d/run_0002.tdms");
-        assert_eq!(name("d/run.tdms", true, 0), "d/run_0000.tdms");
-        assert_eq!(name("run-{index}.tdms", true, 12), "run-0012.tdms");
-        assert_eq!(name("{time}.tdms", true, 0), "20231114T221320Z.tdms");
+        assert_eq!(name("d/run.tdms", false, 0), Path::new("d/run.tdms"));
+        assert_eq!(name("d/run.tdms", false, 2), Path::new("d/run_0002.tdms"));
+        assert_eq!(name("d/run.tdms", true, 0), Path::new("d/run_0000.tdms"));
+        assert_eq!(
+            name("run-{index}.tdms", true, 12),
+            Path::new("run-0012.tdms")
+        );
+        assert_eq!(
+            name("{time}.tdms", true, 0),
+            Path::new("20231114T221320Z.tdms")
+        );
         assert_eq!(utc(0), "19700101T000000Z");
         assert_eq!(utc(951_782_400_000_000_000), "20000229T000000Z");
         assert_eq!(utc(-1), "19691231T235959Z");

@@ -1018,6 +1018,7 @@ pub fn link() -> usize {
     DAQmxCreateTask as *const () as usize
         ^ crate::abi_channels::DAQmxCreateLinScale as *const () as usize
         ^ crate::abi_logging::DAQmxConfigureLogging as *const () as usize
+        ^ crate::abi_calibration::DAQmxPerformBridgeShuntCalEx as *const () as usize
         ^ crate::abi_saved::DAQmxSaveTask as *const () as usize
         ^ crate::abi_devices::DAQmxSelfCal as *const () as usize
         ^ crate::abi_more_inputs::DAQmxCreateAIChargeChan as *const () as usize

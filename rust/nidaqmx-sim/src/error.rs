@@ -123,6 +123,8 @@ codes! {
     TASK_NAME_IS_CHANNEL = -200919, "A global channel has this name: choose another one for the task.";
     CHANNEL_NAME_IS_TASK = -200918, "A saved task has this name: choose another one for the global channel.";
     DRIVER_TOO_SLOW = -200714, "The acquisition was stopped because the driver could not transfer the samples from the device to the computer fast enough. Lower the sample rate, or close other programs.";
+    BRIDGE_NULLING_NOT_SUPPORTED = -200696, "The offset of this channel cannot be nulled: it measures no strain with a bridge.";
+    LEAD_NULLING_NOT_SUPPORTED = -201375, "The offset of this channel's leads cannot be nulled: it is no thermocouple.";
     NETWORK_DEVICE_NOT_RESERVED = -201388, "The network device is not reserved by this computer. Reserve it before a task uses it.";
     NETWORK_TARGET_NOT_FOUND = -201251, "No network device answers at this address or host name.";
     NOT_A_NETWORK_DEVICE = -201247, "The device is not a network device.";

@@ -14,6 +14,7 @@
 //! | `channel`, `create`, `timing`, `plan` | what a task consists of, and what is fixed at its start |
 //! | `wave` | digital signals over time: what counters, lines and terminals see |
 //! | `waveform` | reads with times and properties |
+//! | `nulling` | calibrations of a task's channels |
 //! | `saved` | saved tasks, global channels, saved scales |
 //! | `logging` | the driver's own logging to TDMS files |
 //! | `digital` | digital inputs |
@@ -29,6 +30,7 @@
 //! is held while samples are generated or while another thread is waited for.
 
 pub mod abi;
+pub mod abi_calibration;
 pub mod abi_channels;
 pub mod abi_counter;
 pub mod abi_devices;
@@ -57,6 +59,7 @@ mod fault;
 mod logging;
 mod names;
 mod network;
+mod nulling;
 mod pace;
 mod plan;
 mod product;

@@ -8,6 +8,7 @@ use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
 use nidaqmx_sim::abi::*;
+use nidaqmx_sim::abi_calibration::*;
 use nidaqmx_sim::abi_devices::*;
 use nidaqmx_sim::abi_logging::*;
 use nidaqmx_sim::abi_more_inputs::*;
@@ -172,7 +173,7 @@ fn nothing_crashes_hangs_or_panics() {
         // SAFETY: handles may be anything; every other pointer is null, a text that ends in zero, or
         // memory of 4096 elements of 8 bytes, and no size says more.
         let status = unsafe {
-            match random.below(34) {
+            match random.below(36) {
                 0 | 1 => {
                     let mut handle = null_mut();
                     let status = if handles.len() < 12 {
@@ -295,6 +296,12 @@ fn nothing_crashes_hangs_or_panics() {
                     let id = random.pick(&all);
                     DAQmxGetReadAttribute(task, id, first.cast(), size).min(0)
                 }
+                33 => match i & 3 {
+                    0 => DAQmxPerformBridgeOffsetNullingCalEx(task, a, j as u32 & 1),
+                    1 => DAQmxPerformBridgeShuntCalEx(task, b, x, i, j, k, y, i as u32 & 1),
+                    2 => DAQmxPerformStrainShuntCalEx(task, a, x, i, j, k, j as u32 & 1),
+                    _ => DAQmxPerformThrmcplLeadOffsetNullingCal(task, scale, j as u32 & 1),
+                },
                 _ => {
                     let fault = Fault {
                         kind: random.pick(&[

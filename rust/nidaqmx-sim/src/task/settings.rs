@@ -50,6 +50,23 @@ impl Task {
         Ok(())
     }
 
+    /// Changes channels of a list (or all of them) of a task that does not run; all of it or nothing.
+    pub(crate) fn change_channels(
+        &self,
+        list: &str,
+        change: impl FnMut(&mut Channel) -> Result<()>,
+    ) -> Result<()> {
+        let mut guard = self.resting()?;
+        let state: &mut State = &mut guard;
+        let before = state.channels.clone();
+        if let Err(error) = Self::for_channels(state, list, change) {
+            state.channels = before;
+            return Err(error);
+        }
+        state.unverify();
+        Ok(())
+    }
+
     /// A channel of the task by its name.
     pub(crate) fn channel(&self, name: &str) -> Result<Channel> {
         let state = self.state()?;

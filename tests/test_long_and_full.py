@@ -1,0 +1,152 @@
+"""A week of a slow signal, and file systems without room: what the log makes of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import daqring
+import nptdms
+import numpy as np
+import pytest
+from daqring import _native
+
+START = 1_700_000_000_000_000_000
+SECONDS = 7 * 86_400
+RATE, CHANNELS, BLOCK_SECONDS = 10, 8, 10
+
+
+def test_a_week_of_a_slow_signal_is_small_and_opens_quickly(tmp_path):
+    """10 Hz on 8 channels, the options that a recorder takes by itself, the host time of a week."""
+    path = tmp_path / "week.tdms"
+    samples = RATE * BLOCK_SECONDS
+    group = {
+        "name": "slow",
+        "dt": 1 / RATE,
+        "properties": {},
+        "channels": [
+            {"name": f"ai{n}", "dtype": "int16", "unit": "V", "scale": [0.0, 1e-3], "properties": {}}
+            for n in range(CHANNELS)
+        ],
+    }
+    stream = {"group": group, "slot_bytes": samples * CHANNELS * 2, "slots": 64, "workers": 1}
+    options = daqring.LogOptions().to_native(second=RATE * CHANNELS * 2)
+    native = _native.Recording(path, [stream], log=options)
+    native.set_start_time(0, START)
+    blocks = SECONDS // BLOCK_SECONDS
+    offsets = (np.arange(CHANNELS) * 1000)[:, None]
+
+    def open_while_it_runs() -> daqring.Log:
+        while (native.stats() or {})["streams"][0]["written"] < number:
+            pass
+        return daqring.open(path)
+
+    for number in range(blocks):
+        if number == blocks // 2:
+            # As a kill here would leave it: every block that was flushed is there.
+            channel = open_while_it_runs().channels[-1]
+            assert len(channel) == number * samples
+            last = channel.raw[-samples:]
+            expected = np.arange(number * samples - samples, number * samples) + 7000
+            np.testing.assert_array_equal(last, expected.astype(np.int16))
+        slot = native.reserve(0, 30.0)
+        view = np.frombuffer(slot, np.int16).reshape(CHANNELS, samples)
+        view[:] = (np.arange(number * samples, (number + 1) * samples) + offsets).astype(np.int16)
+        del view
+        slot.commit(
+            samples * CHANNELS * 2,
+            samples=samples,
+            first_sample=number * samples,
+            host_time_ns=START + (number + 1) * BLOCK_SECONDS * 10**9,
+        )
+    counts = native.finish([], {})
+    assert counts["error"] is None
+
+    assert [found.name for found in tmp_path.iterdir()] == ["week.tdms"]
+    payload = SECONDS * RATE * CHANNELS * 2
+    assert path.stat().st_size <= 1.3 * payload
+    # Opening takes time in proportion to the segments: 10,000 of them are half a second for npTDMS.
+    assert counts["segments"] <= SECONDS / 60 * 1.02
+    with nptdms.TdmsFile.open(path) as tdms:
+        channel = tdms["slow"]["ai7"]
+        assert len(channel) == SECONDS * RATE
+        expected = (np.arange(SECONDS * RATE - 50, SECONDS * RATE) + 7000).astype(np.int16)
+        np.testing.assert_array_equal(channel.read_data(SECONDS * RATE - 50, 50, scaled=False), expected)
+    log = daqring.open(path)
+    assert log.finished
+    np.testing.assert_array_equal(
+        log["slow/ai0"].raw[3_000_000:3_000_100], np.arange(3_000_000, 3_000_100).astype(np.int16)
+    )
+
+
+#: Records until the disk is full, says what came of it, and leaves the file.
+FILL = """
+import sys, daqring, daqring.sim, nidaqmx
+from nidaqmx.constants import AcquisitionType
+if sys.argv[2] == "limit":
+    import resource, signal
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+daqring.sim.install(clock="unthrottled", signal="pattern")
+with nidaqmx.Task() as task:
+    task.ai_channels.add_ai_voltage_chan("Dev1/ai0:3")
+    task.timing.cfg_samp_clk_timing(1e5, sample_mode=AcquisitionType.CONTINUOUS)
+    log = daqring.LogOptions(reserve=None if sys.argv[3] == "none" else sys.argv[3], warn_left=None)
+    try:
+        daqring.record(task, sys.argv[1], samples=10_000_000, block_ms=50, log=log, progress=False)
+        print("no error")
+    except daqring.RecordingError as error:
+        print(f"{error.report.samples_per_channel}|{error}")
+"""
+
+
+def fill(where: Path, how: str, reserve: str, keep: Path) -> tuple[int, str]:
+    """Fills a small file system, or a file up to a limit; gives the samples reported and the error."""
+    script = keep / "fill.py"
+    script.write_text(FILL)
+    log = where / "full.tdms"
+    record = f"{sys.executable} {script} {log} {how} '{reserve}' && cp {log} {keep}/"
+    if how == "mount":
+        record = f"mount -t tmpfs -o size=3m tmpfs {where} && {record}"
+        command = ["unshare", "--mount", "sh", "-c", record]
+    else:
+        command = ["sh", "-c", record]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    samples, error = result.stdout.strip().split("|")
+    return int(samples), error
+
+
+def can_mount() -> bool:
+    """Whether this process may mount a small file system of its own (root, as in most containers)."""
+    if shutil.which("unshare") is None:
+        return False
+    command = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=1m tmpfs /mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="fills a file system with POSIX means")
+@pytest.mark.parametrize("reserve", ["none", "500 kB"])
+def test_a_disk_that_is_full_leaves_every_whole_block(tmp_path, reserve):
+    """On a real full file system where one may be mounted, else at a limit of the file's size."""
+    how = "mount" if can_mount() else "limit"
+    if how == "limit" and reserve != "none":
+        reserve = "none"
+    where = tmp_path / "disk"
+    where.mkdir()
+    samples, error = fill(where, how, reserve, tmp_path)
+    if how == "mount":
+        assert "full" in error or "free" in error or "left" in error
+    path = tmp_path / "full.tdms"
+    report = daqring.verify(path)
+    assert report.problems == ()
+    assert 0 < samples < 10_000_000
+    channels = daqring.open(path).channels
+    assert {len(channel) for channel in channels} == {samples}
+    assert samples % 5000 == 0
+    if how == "mount" and reserve != "none":
+        # There was room to finish.
+        assert daqring.open(path).finished
