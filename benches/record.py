@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """What recording costs: daqring beside plain O_DIRECT writing and beside NI's queue recipe.
 
-`python benches/record.py [--gib 4] [--repeats 3] [--json FILE] [--folder DIR]`
+`python benches/record.py [--gib 4] [--repeats 11] [--json FILE] [--folder DIR] [--full 60] [--soak 600]`
+
+`--full` records so many seconds at the full rate of one and of two devices, beside a busy Python thread;
+`--soak` watches the memory over so many seconds. Both only on request.
 
 All cases take 8 channels of int16 from the same simulated PXIe-6396 and end with fsync; the cases
 of a table are interleaved. CPU is user + system time of this process, source included; the line
@@ -100,10 +103,108 @@ def recipe(path: Path, total: int, block: int) -> None:
         thread.join()
 
 
-def ours(path: Path, total: int) -> None:
+def text(path: Path, total: int) -> None:
+    """NI's recipe as it is written: lists on a queue, each written as text."""
+    count = 1000
+    line: queue.Queue[list[list[float]]] = queue.Queue()
+
+    def produce() -> None:
+        with make_task() as task:
+            for _ in range(total // (count * FRAME)):
+                line.put(task.read(count))
+
+    def consume() -> None:
+        with open(path, "w") as file:
+            while True:
+                try:
+                    file.write(f"{line.get(timeout=1)}\n")
+                except queue.Empty:
+                    if not producer.is_alive():
+                        return
+
+    producer, consumer = threading.Thread(target=produce), threading.Thread(target=consume)
+    producer.start()
+    consumer.start()
+    producer.join()
+    while not line.empty():
+        time.sleep(0.001)
+
+
+def ours(path: Path, total: int, block: int | None = None) -> None:
+    length = None if block is None else block / FRAME / RATE * 1e3
     with make_task() as task:
-        report = daqring.record(task, path, samples=total // FRAME, overwrite=True, progress=False)
+        report = daqring.record(
+            task, path, samples=total // FRAME, block_ms=length, overwrite=True, progress=False
+        )
     assert report.complete, report
+
+
+def full_rate(folder: Path, seconds: float) -> dict[str, object]:
+    """One and two devices at their full rate beside a busy Python thread."""
+    results: dict[str, object] = {}
+    for devices in (1, 2):
+        daqring.sim.install(
+            devices={f"Dev{number}": "PXIe-6396" for number in (1, 2)}, signal="pattern", clock="real"
+        )
+        stop = threading.Event()
+
+        def work(stop: threading.Event = stop) -> None:
+            number = 0
+            while not stop.is_set():
+                number = (number * 31 + 7) % 1_000_003
+
+        busy = threading.Thread(target=work)
+        tasks = []
+        for number in range(1, devices + 1):
+            task = nidaqmx.Task(f"full {number}")
+            task.ai_channels.add_ai_voltage_chan(f"Dev{number}/ai0:{CHANNELS - 1}")
+            task.timing.cfg_samp_clk_timing(RATE, sample_mode=AcquisitionType.CONTINUOUS)
+            tasks.append(task)
+        busy.start()
+        try:
+            report = daqring.record(
+                tasks, folder / "full.tdms", seconds=seconds, overwrite=True, progress=False
+            )
+        finally:
+            stop.set()
+            busy.join()
+            for task in tasks:
+                task.close()
+        print(f"\n{devices} x PXIe-6396 at full rate for {seconds:g} s beside a busy Python thread")
+        print(report)
+        results[f"{devices} devices"] = {
+            "lost": report.lost,
+            "complete": report.complete,
+            "mb_per_s": report.mb_per_s,
+            "ring_margin_s": report.ring_margin,
+            "driver_margin_s": report.driver_margin,
+        }
+        (folder / "full.tdms").unlink(missing_ok=True)
+    return results
+
+
+def soak(folder: Path, seconds: float) -> dict[str, object]:
+    """Resident memory of a recording at 32 MB/s, at the start, in the middle and at the end."""
+    daqring.sim.install(product="PXIe-6396", signal="pattern", clock="real")
+    page = os.sysconf("SC_PAGE_SIZE")
+
+    def resident() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * page / 1e6
+
+    seen = []
+    options = daqring.LogOptions(rotate="1 GB", keep="2 GB")
+    with nidaqmx.Task("soak") as task:
+        task.ai_channels.add_ai_voltage_chan(f"Dev1/ai0:{CHANNELS - 1}")
+        task.timing.cfg_samp_clk_timing(2_000_000, sample_mode=AcquisitionType.CONTINUOUS)
+        with daqring.Recorder(task, folder / "soak.tdms", seconds=seconds, log=options) as recorder:
+            while not recorder.wait(max(seconds / 20, 0.5)):
+                seen.append(resident())
+        report = recorder.report
+    settled = seen[len(seen) // 5 :] or seen
+    grown = settled[-1] - settled[0]
+    print(f"\n{seconds:g} s at 32 MB/s: lost {report.lost}, memory {settled[0]:.1f} MB after the start, ")
+    print(f"{settled[-1]:.1f} MB at the end, {grown:+.1f} MB")
+    return {"seconds": seconds, "lost": report.lost, "resident_mb": seen, "grown_mb": grown}
 
 
 def measure(run: Callable[[], None]) -> tuple[float, float]:
@@ -115,7 +216,14 @@ def measure(run: Callable[[], None]) -> tuple[float, float]:
 
 
 def table(
-    title: str, cases: dict[str, Callable[[], None]], total: int, repeats: int, path: Path, ratio_to: str
+    title: str,
+    cases: dict[str, Callable[[], None]],
+    total: int,
+    repeats: int,
+    path: Path,
+    ratio_to: str,
+    *,
+    times: dict[str, int] | None = None,
 ) -> dict[str, object]:
     walls: dict[str, list[float]] = {name: [] for name in cases}
     cpus: dict[str, list[float]] = {name: [] for name in cases}
@@ -123,6 +231,8 @@ def table(
         for name, run in cases.items():
             path.unlink(missing_ok=True)
             wall, cpu = measure(run)
+            # What moves so many times as much is counted for one of it.
+            wall, cpu = wall / (times or {}).get(name, 1), cpu / (times or {}).get(name, 1)
             walls[name].append(wall)
             cpus[name].append(cpu)
     path.unlink(missing_ok=True)
@@ -154,6 +264,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="length of the real-time run")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", default=".", help="where the files are written")
+    parser.add_argument("--full", type=float, metavar="SECONDS", help="only full rate, beside a busy thread")
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="only the memory of a long recording")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     commit = subprocess.run(
@@ -164,6 +276,14 @@ def main() -> None:
     total = round(arguments.gib * (1 << 30)) // (4 * MIB) * 4 * MIB
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = Path(folder) / "bench.tdms"
+        if arguments.full or arguments.soak:
+            if arguments.full:
+                results["full_rate"] = full_rate(Path(folder), arguments.full)
+            if arguments.soak:
+                results["soak"] = soak(Path(folder), arguments.soak)
+            if arguments.json:
+                Path(arguments.json).write_text(json.dumps(results, indent=2) + "\n")
+            return
         plain = "plain O_DIRECT pwrite, 4 MiB"
         recipes = {
             f"queue.Queue and file.write, {size // KIB} KiB": lambda size=size: recipe(path, total, size)
@@ -175,6 +295,8 @@ def main() -> None:
             {
                 plain: lambda: plain_writes(path, total, direct=True),
                 "daqring.record": lambda: ours(path, total),
+                "daqring.record, reads of 64 KiB": lambda: ours(path, total, 64 * KIB),
+                "daqring.record, reads of 16 KiB": lambda: ours(path, total, 16 * KIB),
                 **recipes,
                 "source alone": lambda: source_alone(path, total),
             },
@@ -182,6 +304,16 @@ def main() -> None:
             arguments.repeats,
             path,
             plain,
+        )
+        small = 1000 * FRAME * 200
+        results["text"] = table(
+            "NI's recipe as written",
+            {"daqring.record": lambda: ours(path, 40 * small), "text": lambda: text(path, small)},
+            small,
+            arguments.repeats,
+            path,
+            "text",
+            times={"daqring.record": 40},
         )
         daqring.sim.uninstall()
         daqring.sim.install(product="PXIe-6396", signal="pattern", clock="real")
