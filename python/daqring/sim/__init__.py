@@ -27,6 +27,7 @@ from daqring.sim._control import (
     transfer,
     trigger,
     unplug,
+    wire,
 )
 from daqring.sim._install import install, installed, is_installed, library_path, uninstall
 from daqring.sim._waves import Edges, Encoder, Pulses, edges, encoder, pulses
@@ -61,4 +62,5 @@ __all__ = [
     "trigger",
     "uninstall",
     "unplug",
+    "wire",
 ]

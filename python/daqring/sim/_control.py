@@ -33,6 +33,7 @@ __all__ = [
     "transfer",
     "trigger",
     "unplug",
+    "wire",
 ]
 
 Devices = (
@@ -394,6 +395,23 @@ def trigger(source: str | None = None) -> int:
         The number of running tasks that have a trigger from there.
     """
     return _native.sim_trigger(source)
+
+
+def wire(input: str, output: str | None) -> None:
+    """Connects an analog input to an analog output, as a wire between two screw terminals would.
+
+    An output shows at an input of its own device without a wire, too: ``_ao0_vs_aognd`` measures
+    ``ao0``. It holds for tasks that start from now on, until the input is connected elsewhere.
+
+    Args:
+        input: a physical channel like ``"Dev1/ai0"``.
+        output: a physical channel like ``"Dev1/ao0"``, also of another device; None takes the wire
+            away, so that the input has its signal again.
+
+    Raises:
+        ValueError: where one of them does not exist, or is no analog input or output.
+    """
+    _native.sim_wire(input, output)
 
 
 def ledgers() -> list[Ledger]:

@@ -205,6 +205,13 @@ fn sim_set_digital(name: Option<&str>, signals: Vec<Digital>) -> PyResult<()> {
     control::set_signal(name, signal).map_err(refused)
 }
 
+/// Connects an analog input to an analog output, or to nothing.
+#[pyfunction]
+#[pyo3(signature = (input, output=None))]
+fn sim_wire(input: &str, output: Option<&str>) -> PyResult<()> {
+    control::wire(input, output).map_err(refused)
+}
+
 /// The accounts of all runs, oldest first.
 #[pyfunction]
 fn sim_ledgers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
@@ -322,6 +329,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sim_step, module)?)?;
     module.add_function(wrap_pyfunction!(sim_set_signal, module)?)?;
     module.add_function(wrap_pyfunction!(sim_set_digital, module)?)?;
+    module.add_function(wrap_pyfunction!(sim_wire, module)?)?;
     module.add_function(wrap_pyfunction!(sim_ledgers, module)?)?;
     module.add_function(wrap_pyfunction!(sim_fault, module)?)?;
     module.add_function(wrap_pyfunction!(sim_plug, module)?)?;

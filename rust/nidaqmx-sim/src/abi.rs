@@ -44,7 +44,7 @@ pub(crate) fn done(result: Result<()>) -> Result<i32> {
 ///
 /// # Safety
 /// `place` is null or valid for a write of `T`.
-unsafe fn put<T>(place: *mut T, value: T) -> Result<()> {
+pub(crate) unsafe fn put<T>(place: *mut T, value: T) -> Result<()> {
     if place.is_null() {
         return Err(Error::new(code::NULL_POINTER));
     }
@@ -1024,4 +1024,5 @@ pub fn link() -> usize {
         ^ crate::abi_more_inputs::DAQmxCreateAIChargeChan as *const () as usize
         ^ crate::abi_counter::DAQmxCfgImplicitTiming as *const () as usize
         ^ crate::abi_digital::DAQmxCfgChangeDetectionTiming as *const () as usize
+        ^ crate::abi_outputs::DAQmxWriteRaw as *const () as usize
 }

@@ -14,12 +14,16 @@ use crate::product::{AnalogInput, Differential, bus, measure, terminal};
 use crate::scaling::{Polynomial, device_polynomial, invert};
 use crate::sensor::conversion;
 use crate::signal::{Generator, Signal};
+use crate::wire::Sampled;
 
 /// Channel types.
 pub(crate) mod channel_type {
     pub(crate) const ANALOG_INPUT: i32 = 10100;
     pub(crate) const DIGITAL_INPUT: i32 = 10151;
     pub(crate) const COUNTER_INPUT: i32 = 10131;
+    pub(crate) const ANALOG_OUTPUT: i32 = 10102;
+    pub(crate) const DIGITAL_OUTPUT: i32 = 10153;
+    pub(crate) const COUNTER_OUTPUT: i32 = 10132;
 }
 
 /// Numbers of attributes that the code speaks of.
@@ -209,6 +213,7 @@ impl Channel {
         match self.physical {
             Physical::AnalogInput(_) => self.inputs().map_or(16, |ai| ai.raw_bits),
             Physical::Counter(_) => 32,
+            Physical::AnalogOutput(_) => 16,
             Physical::Port(_) | Physical::Line(..) => match crate::digital::width(&self.lines) {
                 ..=8 => 8,
                 9..=16 => 16,
@@ -227,6 +232,12 @@ impl Channel {
 
     pub(crate) fn integer(&self, id: u32) -> i32 {
         self.attributes.get(&id).map_or(0, Value::as_i32)
+    }
+
+    pub(crate) fn unsigned(&self, id: u32) -> u32 {
+        self.attributes
+            .get(&id)
+            .map_or(0, |value| u32::try_from(value.as_u64()).unwrap_or(u32::MAX))
     }
 
     pub(crate) fn text(&self, id: u32) -> String {
@@ -338,6 +349,9 @@ impl Channel {
         let row = attribute::readable(Object::Channel, id)?;
         if let Some(value) = self.attributes.get(&row.id) {
             return Ok(value.clone());
+        }
+        if let Some(value) = crate::output::computed(self, row.id) {
+            return value;
         }
         if !self.is_analog() {
             return Err(self.unsupported(row.display()));
@@ -462,6 +476,8 @@ impl Channel {
                 source.raw_bits = self.raw_bits();
                 return Ok(source);
             }
+            // Nothing is read from an output.
+            Physical::AnalogOutput(_) => return Err(Error::new(code::INVALID_PHYS_CHAN_TYPE)),
             Physical::AnalogInput(_) => {}
         }
         if self.integer(id::AI_MEAS_TYPE) == measure::POWER {
@@ -476,7 +492,15 @@ impl Channel {
         };
         let polynomial = self.polynomial()?;
         let bits = ai.resolution;
+        let wire = crate::route::wire_of(&self.device, self.physical);
         let generator = match signal {
+            _ if let Some(wire) = wire => Generator::Wire(Sampled {
+                wire,
+                polynomial,
+                bits,
+                origin: 0,
+                rate: None,
+            }),
             Signal::Pattern => Generator::Pattern {
                 channel: index,
                 shift: bits.saturating_sub(16),

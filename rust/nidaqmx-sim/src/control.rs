@@ -82,6 +82,8 @@ pub fn reset() {
     driver.set_transfer(1);
     driver.network.forget();
     driver.saved.forget();
+    crate::wire::forget(None);
+    crate::route::forget();
 }
 
 /// Clears every task; calls that wait in one fail.
@@ -104,6 +106,7 @@ pub fn set_clock(mode: ClockMode) -> Result<(), ConfigError> {
             "The clock's speed has to be a number greater than zero, not {speed}."
         )));
     }
+    crate::wire::keep(driver().clock().now());
     driver().set_clock(mode);
     Ok(())
 }
@@ -222,6 +225,32 @@ fn check_toggles(toggles: &Toggles) -> Result<(), ConfigError> {
             ));
         }
     }
+    Ok(())
+}
+
+/// Connects an analog input to an analog output by a wire, or (with none) to nothing. It holds for
+/// tasks that start from now on.
+///
+/// # Errors
+/// Where one of them does not exist, or is of another kind.
+pub fn wire(input: &str, output: Option<&str>) -> Result<(), ConfigError> {
+    use crate::device::Physical;
+    let found = driver().physical(input).ok();
+    if !matches!(found, Some((_, Physical::AnalogInput(_)))) {
+        return Err(ConfigError(format!(
+            "{input:?} is not an analog input of the simulator."
+        )));
+    }
+    if let Some(output) = output {
+        let found = driver().physical(output).ok();
+        if !matches!(found, Some((_, Physical::AnalogOutput(_)))) {
+            return Err(ConfigError(format!(
+                "{output:?} is not an analog output of the simulator."
+            )));
+        }
+    }
+    crate::route::connect(input, output);
+    driver().changed_signals();
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::attribute::{self, Object, Value};
 use crate::error::{Error, Result, code};
+use crate::output::analog_outputs;
 use crate::product::{Differential, Product, bus, category, measure, terminal};
 
 /// One simulated device.
@@ -33,7 +34,15 @@ pub(crate) enum Physical {
     Port(u32),
     Line(u32, u32),
     Counter(u32),
+    AnalogOutput(u32),
 }
+
+/// From here on among the numbers of analog inputs they are the device's own outputs: output 0
+/// against ground and so on.
+pub(crate) const LOOPBACK: u32 = 0x2000;
+
+/// The internal input at ground.
+const GROUND: u32 = LOOPBACK + 0x900;
 
 impl Device {
     /// The physical channel of a name without the device's part, like `ai3` or `port0/line7`.
@@ -43,6 +52,23 @@ impl Device {
             (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
                 .then(|| text.parse().ok())?
         };
+        if channel == "_aognd_vs_aognd" {
+            let found = self.product.ai.is_some() && analog_outputs(self.product).is_some();
+            return found.then_some(Physical::AnalogInput(GROUND));
+        }
+        if let Some(output) = channel
+            .strip_prefix("_ao")
+            .and_then(|rest| rest.strip_suffix("_vs_aognd"))
+        {
+            self.product.ai.as_ref()?;
+            let index = number(output)?;
+            let outputs = analog_outputs(self.product)?.channels;
+            return (index < outputs).then_some(Physical::AnalogInput(LOOPBACK + index));
+        }
+        if let Some(index) = channel.strip_prefix("ao").and_then(number) {
+            let outputs = analog_outputs(self.product)?.channels;
+            return (index < outputs).then_some(Physical::AnalogOutput(index));
+        }
         if let Some(index) = channel.strip_prefix("ai").and_then(number) {
             let inputs = self.product.ai.as_ref()?;
             return (index < inputs.channels).then_some(Physical::AnalogInput(index));
@@ -84,6 +110,11 @@ impl Device {
     /// The full name of a physical channel as the driver writes it.
     pub(crate) fn full_name(&self, physical: Physical) -> String {
         match physical {
+            Physical::AnalogInput(GROUND) => format!("{}/_aognd_vs_aognd", self.name),
+            Physical::AnalogInput(index) if index >= LOOPBACK => {
+                format!("{}/_ao{}_vs_aognd", self.name, index - LOOPBACK)
+            }
+            Physical::AnalogOutput(index) => format!("{}/ao{index}", self.name),
             Physical::AnalogInput(index) if index >= INTERNAL => format!(
                 "{}/{}",
                 self.name,
@@ -126,6 +157,8 @@ impl Device {
         };
         let differential = match inputs.differential {
             Differential::All => true,
+            // What is inside of the device has no partner to choose.
+            Differential::LowerHalf if index >= INTERNAL => true,
             Differential::LowerHalf => {
                 index % inputs.channels.min(16) < inputs.channels.min(16) / 2
             }
@@ -143,6 +176,7 @@ impl Device {
         let row = attribute::readable(Object::Device, id)?;
         let product = self.product;
         let ai = product.ai.as_ref();
+        let ao = analog_outputs(product);
         let names = |channels: Vec<Physical>| {
             let names: Vec<_> = channels
                 .into_iter()
@@ -167,6 +201,14 @@ impl Device {
                 Vec::new()
             })
         };
+        let timed_port = product.ports.iter().any(|port| port.timed);
+        let digital = |has: bool| {
+            Value::I32s(if has && product.digital_trigger {
+                vec![12491]
+            } else {
+                Vec::new()
+            })
+        };
         let bipolar = |ranges: &[f64]| {
             Value::F64s(ranges.iter().flat_map(|&range| [-range, range]).collect())
         };
@@ -180,8 +222,24 @@ impl Device {
                     .map(Physical::AnalogInput)
                     .collect(),
             ),
-            // Outputs are not simulated: a device shows none rather than some that do not work.
-            0x231F | 0x2322 | 0x2323 | 0x2325 => Value::text(""),
+            0x231F => names(
+                (0..ao.map_or(0, |ao| ao.channels))
+                    .map(Physical::AnalogOutput)
+                    .collect(),
+            ),
+            0x2322 => names(self.lines()),
+            0x2323 => names(
+                (0..product.ports.len() as u32)
+                    .map(Physical::Port)
+                    .collect(),
+            ),
+            0x2325 => names(
+                (0..counters
+                    .filter(|counters| counters.timed)
+                    .map_or(0, |counters| counters.count))
+                    .map(Physical::Counter)
+                    .collect(),
+            ),
             0x2320 => names(self.lines()),
             0x2321 => names(
                 (0..product.ports.len() as u32)
@@ -198,7 +256,9 @@ impl Device {
             0x2984 => Value::Bool(product.analog_trigger),
             0x2985 => Value::Bool(product.digital_trigger),
             0x2986 => usage(ai.is_some()),
-            0x2987 | 0x2989 | 0x298B => Value::I32s(Vec::new()),
+            0x2987 => digital(ao.is_some()),
+            0x2989 => digital(timed_port),
+            0x298B => digital(counters.is_some_and(|counters| counters.timed)),
             0x2988 => usage(product.ports.iter().any(|port| port.timed)),
             0x298A => Value::I32s(Vec::new()),
             0x298C => Value::F64(ai.ok_or_else(unsupported)?.max_single_rate),
@@ -220,7 +280,24 @@ impl Device {
                 Some(_) => vec![10050],
                 None => Vec::new(),
             }),
-            0x2996 => Value::Bool(false),
+            // Sample clocks of outputs, their rates and ranges.
+            0x2996 => Value::Bool(ao.is_some() && product.category == category::X_SERIES),
+            0x2997 => Value::F64(ao.ok_or_else(unsupported)?.max_rate),
+            0x2998 => {
+                let ao = ao.ok_or_else(unsupported)?;
+                Value::F64(ao.timebase as f64 / f64::from(u32::MAX))
+            }
+            0x299B => bipolar(ao.map_or(&[], |ao| ao.ranges)),
+            0x299C => bipolar(&[]),
+            0x299D => Value::F64s(Vec::new()),
+            0x299A => {
+                if product.di_max_rate == 0.0 {
+                    return Err(unsupported());
+                }
+                Value::F64(product.di_max_rate)
+            }
+            0x29A1 => Value::U32(counters.ok_or_else(unsupported)?.bits),
+            0x29A2 => Value::F64(counters.ok_or_else(unsupported)?.timebase),
             0x2999 => {
                 if product.di_max_rate == 0.0 {
                     return Err(unsupported());
@@ -269,8 +346,8 @@ impl Device {
                 })
             }
             // Lists of what no simulated device has.
-            0x2992 | 0x2995 | 0x299B | 0x299C | 0x299D | 0x29C9 | 0x29CA | 0x29CB | 0x29CF
-            | 0x2A15 | 0x3111 | 0x30C8 | 0x30C9 => Value::F64s(Vec::new()),
+            0x2992 | 0x2995 | 0x29C9 | 0x29CA | 0x29CB | 0x29CF | 0x2A15 | 0x3111 | 0x30C8
+            | 0x30C9 => Value::F64s(Vec::new()),
             0x3107 | 0x3023 | 0x3024 | 0x31F2 => Value::I32s(Vec::new()),
             0x2F6E | 0x2F6F | 0x31F3 | 0x31F5 => Value::U32s(Vec::new()),
             0x2F6D | 0x3022 | 0x31F1 | 0x31F4 => Value::text(""),
@@ -280,7 +357,24 @@ impl Device {
             0x29B8 => Value::U32(self.chassis.as_ref().ok_or_else(unsupported)?.1),
             0x2A40 => Value::Str(self.terminal_names().join(", ")),
             0x2FD2 => Value::I32s(ai.map_or_else(Vec::new, |ai| ai.measurements.to_vec())),
-            0x2FD3 | 0x2FD5 => Value::I32s(Vec::new()),
+            0x2FD3 => Value::I32s(if ao.is_some() {
+                vec![10322, 14750]
+            } else {
+                Vec::new()
+            }),
+            0x2FD5 => Value::I32s(match counters {
+                Some(counters) if counters.timed => vec![10119, 10269, 10268],
+                _ => Vec::new(),
+            }),
+            0x2FDE | 0x2FDF => Value::I32s(match counters {
+                Some(counters) if counters.timed => vec![10178, 10123],
+                _ => Vec::new(),
+            }),
+            0x2FDD => Value::I32s(if ao.is_some() {
+                vec![10178, 10123]
+            } else {
+                Vec::new()
+            }),
             0x2FD4 => Value::I32s(match counters {
                 Some(counters) if counters.timed => crate::counter::MEASUREMENTS.to_vec(),
                 Some(_) => vec![crate::counter::COUNT_EDGES],
@@ -422,6 +516,14 @@ impl Device {
             for name in ["SampleClock", "StartTrigger", "ReferenceTrigger"] {
                 add(format!("di/{name}"));
             }
+            for name in ["SampleClock", "StartTrigger"] {
+                add(format!("do/{name}"));
+            }
+        }
+        if analog_outputs(self.product).is_some() && self.product.category == category::X_SERIES {
+            for name in ["SampleClock", "StartTrigger", "SampleClockTimebase"] {
+                add(format!("ao/{name}"));
+            }
         }
         for counter in 0..self.product.counters.map_or(0, |counters| counters.count) {
             for name in [
@@ -456,6 +558,25 @@ impl Device {
         };
         Ok(match (row.id, physical) {
             (0x2342, Physical::AnalogInput(index)) => Value::I32s(self.terminals(index)),
+            (0x29A3, Physical::AnalogOutput(_)) => Value::I32s(vec![10083]),
+            (0x2FD9, Physical::AnalogOutput(_)) => Value::I32s(vec![10322, 14750]),
+            (0x304E, Physical::AnalogOutput(_)) => Value::I32s(vec![10322]),
+            (0x2A1E, Physical::AnalogOutput(_)) => Value::Bool(false),
+            (0x2FDB, Physical::Counter(_)) => Value::I32s(match self.product.counters {
+                Some(counters) if counters.timed => vec![10119, 10269, 10268],
+                _ => Vec::new(),
+            }),
+            (0x29A7, _) => match physical {
+                Physical::Port(_) => Value::U32(port.ok_or_else(unsupported)?.width),
+                Physical::Line(..) => Value::U32(1),
+                _ => return Err(unsupported()),
+            },
+            (0x29A8, _) => Value::Bool(port.ok_or_else(unsupported)?.timed),
+            (0x2FE1, _) => Value::I32s(if port.ok_or_else(unsupported)?.timed {
+                vec![10178, 10123]
+            } else {
+                Vec::new()
+            }),
             (0x2FD7, Physical::AnalogInput(_)) => {
                 let inputs = self.product.ai.as_ref().ok_or_else(unsupported)?;
                 Value::I32s(inputs.measurements.to_vec())

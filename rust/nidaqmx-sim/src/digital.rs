@@ -32,7 +32,7 @@ impl Lines {
         signal: &Signal,
         waves: Vec<Option<Input>>,
     ) -> Self {
-        let bits = bits(&lines);
+        let bits = places(&lines);
         let lines = lines.into_iter().map(|(_, line)| line).collect();
         let constant = match signal {
             Signal::Constant(value) => Some(*value as i64 as u32),
@@ -117,7 +117,7 @@ impl Lines {
 }
 
 /// Where lines stand in a number: as in their port, or one after the other where there are several.
-fn bits(lines: &[(u32, u32)]) -> Vec<u32> {
+pub(crate) fn places(lines: &[(u32, u32)]) -> Vec<u32> {
     let first = lines.first().map_or(0, |(port, _)| *port);
     if lines.iter().all(|(port, _)| *port == first) {
         lines.iter().map(|(_, line)| *line).collect()
@@ -128,7 +128,7 @@ fn bits(lines: &[(u32, u32)]) -> Vec<u32> {
 
 /// Bits of the number that lines make.
 pub(crate) fn width(lines: &[(u32, u32)]) -> u32 {
-    bits(lines).into_iter().max().map_or(8, |bit| bit + 1)
+    places(lines).into_iter().max().map_or(8, |bit| bit + 1)
 }
 
 /// A line over time where it has no signal of its own: its part of the binary count, a thousand

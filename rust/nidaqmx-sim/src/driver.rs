@@ -360,6 +360,14 @@ impl Driver {
         read(&self.driven).get(&terminal).cloned()
     }
 
+    /// What inputs see was changed elsewhere: tasks that were verified are verified again.
+    pub(crate) fn changed_signals(&self) {
+        let mut shared = write(&self.signals);
+        let mut signals = Signals::clone(&shared);
+        signals.version += 1;
+        *shared = Arc::new(signals);
+    }
+
     pub(crate) fn reset_signals(&self) {
         write(&self.driven).clear();
         lock(&self.engines).clear();

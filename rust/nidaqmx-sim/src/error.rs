@@ -148,6 +148,37 @@ codes! {
     TIMESTAMP_NOT_ENABLED = -209842, "This timestamp is not taken: enable it before the task starts.";
     TIMESTAMP_NOT_YET_RECEIVED = -209844, "What this timestamp is for has not happened yet.";
     TIMESTAMP_NOT_SUPPORTED = -209833, "The task takes no timestamp of this event.";
+    EVERY_N_ACQUIRED_NOT_FOR_OUTPUT = -200964, "An output task has no event for samples acquired into the buffer.";
+    PHYS_CHAN_OUTPUT_TYPE = -200432, "The physical channel does not support this kind of output.";
+    WRITE_NO_OUTPUT_CHANS = -200459, "The task has no channels that could be written to.";
+    WRITE_CHAN_TYPE_MISMATCH = -200526, "This write function does not write to channels of the task's type.";
+    WRITE_MULTI_CHANS = -200524, "The task has several channels: a function that writes to one channel cannot be used.";
+    WRITE_NOT_STARTED = -200846, "The task is not running and automatic start is off, so that nothing can be written. Start the task first, or let the write start it.";
+    OUTPUT_BUFFER_EMPTY = -200462, "The generation cannot start because the output buffer is empty. Write samples first.";
+    OUTPUT_BUFFER_TOO_SMALL = -200609, "The generation cannot start because the output buffer is too small. It needs two samples per channel at least.";
+    OUTPUT_BUFFER_AUTO = -200547, "The write does not fit into the output buffer, whose size was taken from the first write. Write as many samples as then, or set the size of the output buffer.";
+    OUTPUT_BUFFER_ZERO = -200859, "A generation with a sample clock needs an output buffer: its size must not be zero.";
+    GENERATION_STOPPED = -200290, "The generation was stopped to prevent that old samples are generated again: the program did not write fast enough. Write more samples at a time or more often, enlarge the output buffer, lower the sample rate, or allow regeneration.";
+    SAMPLES_CANNOT_YET_BE_WRITTEN = -200292, "Some or all of the samples could not be written to the buffer yet: it is full of samples that were not generated. Use a longer timeout, a larger output buffer or a higher rate.";
+    SAMPLES_NEVER_GENERATED = -200288, "The samples will never be generated: the generation has ended or was stopped. Start the task again, or write fewer samples.";
+    NO_MORE_SPACE = -200293, "There is not enough space in the output buffer, and the task is not running, so that none will become free. Write fewer samples, enlarge the buffer, or start the task.";
+    SAMPLES_NO_LONGER_WRITEABLE = -200289, "The samples lie before the current place of the generation: they were generated already.";
+    NEGATIVE_WRITE_SAMPLE_NUMBER = -200287, "The write position and offset select a sample before the first one of the generation.";
+    BEYOND_FINAL_SAMPLE = -201132, "The samples lie beyond the last sample of this finite generation.";
+    INVALID_SAMPLES_TO_WRITE = -200622, "The number of samples to write has to be greater than zero.";
+    INVALID_AO_DATA = -200561, "The value to write lies outside of what the output can make.";
+    INVALID_DIGITAL_DATA = -200562, "The value to write has bits of lines that are not in the channel.";
+    CHANNEL_TOO_BIG_FOR_WRITE = -200465, "The channel has more lines than this write function takes.";
+    NUM_LINES_MISMATCH = -200463, "The number of lines in the data differs from the number of lines in the channel.";
+    WRITE_ONE_SAMPLE = -200539, "The task has no sample clock: several samples at a time cannot be written to it.";
+    CO_NOT_RUNNING_FREQ = -200875, "A frequency can be written only while the task is running. Start the task first, or let the write start it.";
+    CO_NOT_RUNNING_TIME = -200874, "Pulse times can be written only while the task is running. Start the task first, or let the write start it.";
+    CO_NOT_RUNNING_TICKS = -200876, "Pulse ticks can be written only while the task is running. Start the task first, or let the write start it.";
+    CANNOT_WRITE_FINITE_CO = -201291, "The pulses of a finite task without a buffer cannot be changed.";
+    NOT_OUTPUT_BUFFERED = -200454, "The task has no output buffer, so that this property has no value.";
+    CHANGED_REGENERATION = -200568, "The generation cannot start: regeneration was allowed or forbidden after samples were written. Write them again.";
+    CHANGED_BUFFER_SIZE = -200567, "The generation cannot start: the size of the output buffer was changed after samples were written. Write them again.";
+    MEMORY_FULL = -50352, "There is not enough memory for a buffer of this size.";
     UNEXPECTED = -50150, "Something went wrong inside the simulated driver. Please report it with the program that shows it.";
 }
 

@@ -36,9 +36,20 @@ impl Events {
 /// A call that is due.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Call {
-    Every { callback: Callback, samples: u32 },
-    Done { callback: Callback, status: i32 },
-    Signal { callback: Callback, signal: i32 },
+    /// `kind` is 1 for samples acquired into the buffer, 2 for samples transferred from it.
+    Every {
+        callback: Callback,
+        kind: i32,
+        samples: u32,
+    },
+    Done {
+        callback: Callback,
+        status: i32,
+    },
+    Signal {
+        callback: Callback,
+        signal: i32,
+    },
 }
 
 impl Call {
@@ -46,13 +57,17 @@ impl Call {
     pub(crate) fn make(self, handle: usize) {
         let handle = handle as *mut c_void;
         match self {
-            Self::Every { callback, samples } => {
+            Self::Every {
+                callback,
+                kind,
+                samples,
+            } => {
                 // SAFETY: the program registered a function of this type and keeps it alive until it
                 // has cleared the task, which waits for this call.
                 unsafe {
                     let function: extern "C" fn(*mut c_void, i32, u32, *mut c_void) -> i32 =
                         std::mem::transmute(callback.function);
-                    function(handle, 1, samples, callback.data as *mut c_void);
+                    function(handle, kind, samples, callback.data as *mut c_void);
                 }
             }
             Self::Done { callback, status } => {

@@ -22,6 +22,8 @@
 //! | `pace`, `arrivals` | what makes samples come |
 //! | `signal`, `scaling`, `read` | codes, volts, and their way into the caller's array |
 //! | `sensor`, `combined`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
+//! | `output`, `pulse`, `content`, `generation` | outputs: channels, pulses, what was written, what a run puts out |
+//! | `wire`, `route` | what outputs put on wires and terminals, and who sees it |
 //! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
 //! | `product`, `product_boards`, `product_modules`, `device`, `network` | product types and devices |
 //! | `attribute`, `attribute_table`, `names`, `error` | the C interface's attributes, lists and errors |
@@ -37,6 +39,7 @@ pub mod abi_devices;
 pub mod abi_digital;
 pub mod abi_logging;
 pub mod abi_more_inputs;
+pub mod abi_outputs;
 pub mod abi_saved;
 mod arrivals;
 mod attribute;
@@ -45,6 +48,7 @@ mod channel;
 mod clock;
 mod combined;
 mod configuration;
+mod content;
 pub mod control;
 mod conversion;
 mod counter;
@@ -56,16 +60,20 @@ mod driver;
 mod error;
 mod event;
 mod fault;
+mod generation;
 mod logging;
 mod names;
 mod network;
 mod nulling;
+mod output;
 mod pace;
 mod plan;
 mod product;
 mod product_boards;
 mod product_modules;
+mod pulse;
 mod read;
+mod route;
 mod run;
 mod saved;
 mod scale;
@@ -78,3 +86,5 @@ mod timing;
 mod trigger;
 mod wave;
 mod waveform;
+mod wire;
+mod write;

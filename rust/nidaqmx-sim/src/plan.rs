@@ -137,6 +137,10 @@ impl Plan {
         let mut changed = false;
         let mut plan = self.clone();
         for source in &mut plan.sources {
+            if let Generator::Wire(sampled) = &mut source.generator {
+                (sampled.origin, sampled.rate) = (began, self.pace.rate());
+                changed = true;
+            }
             let bound = match &source.kind {
                 Kind::Analog => None,
                 Kind::Digital(lines) => lines.bound(origin).map(Kind::Digital),
@@ -185,5 +189,21 @@ impl Plan {
         self.intervals()
             .map(|counter| counter.completes(0))
             .try_fold(0, |latest: u64, time| Some(latest.max(time?)))
+    }
+
+    /// The plan of samples that are taken on demand at a time of the clock, where an analog input
+    /// looks at an output; `None` where none does.
+    pub(crate) fn at(&self, now: u64) -> Option<Self> {
+        let wired = |source: &Source| matches!(source.generator, Generator::Wire(_));
+        if !self.sources.iter().any(wired) {
+            return None;
+        }
+        let mut plan = self.clone();
+        for source in &mut plan.sources {
+            if let Generator::Wire(sampled) = &mut source.generator {
+                (sampled.origin, sampled.rate) = (now, None);
+            }
+        }
+        Some(plan)
     }
 }

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::driver::driver;
 use crate::error::Error;
 use crate::fault::{Fault, FaultKind};
+use crate::generation::Generation;
 use crate::pace::Pace;
 use crate::plan::Plan;
 
@@ -24,7 +25,8 @@ pub(crate) enum Overwrite {
 /// The account of one run: what was produced, and where it went. In samples per channel.
 ///
 /// `produced = delivered + overwritten + in_buffer`, at any moment. A sample that was read twice
-/// (by means of the read offset) counts as delivered once.
+/// (by means of the read offset) counts as delivered once. For a task of outputs, `produced` is what
+/// the program wrote and `delivered` what of it was generated, each sample once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     /// The task's name.
@@ -174,6 +176,8 @@ pub(crate) struct Run {
     delivered: Delivered,
     pub(crate) reads: u64,
     pub(crate) errors: u64,
+    /// What the run puts out, where it is one of outputs.
+    pub(crate) output: Option<Generation>,
 }
 
 impl Run {
@@ -202,6 +206,7 @@ impl Run {
             delivered: Delivered::default(),
             reads: 0,
             errors: 0,
+            output: None,
         }
     }
 
@@ -211,7 +216,12 @@ impl Run {
 
     /// The clock begins: by itself, or because the start trigger has come.
     pub(crate) fn begin(&mut self, at: u64) {
+        let delay = self.output.as_ref().map_or(0, |output| output.delay);
+        let at = at.saturating_add(delay);
         self.began = Some(at);
+        if let Some(output) = &self.output {
+            output.begin(at);
+        }
         self.trigger.engine = None;
         if self.plan.pace.rate().is_none() {
             self.origin = at;
@@ -291,6 +301,19 @@ impl Run {
         })
     }
 
+    /// Samples on demand are taken now, by the clock.
+    pub(crate) fn take_now(&mut self) {
+        if let Some(plan) = self.plan.at(self.clock.now()) {
+            self.plan = Arc::new(plan);
+        }
+    }
+
+    /// Nanoseconds from the beginning to the end of so many samples.
+    fn time_since(&self, samples: u64) -> u64 {
+        let began = self.began.unwrap_or(0);
+        self.plan.pace.time(began, samples).unwrap_or(0)
+    }
+
     /// The samples that the clock has given, whatever became of them.
     fn clocked(&mut self, began: u64) -> u64 {
         let buffer = self.plan.buffer;
@@ -312,7 +335,7 @@ impl Run {
             .faults
             .iter()
             .find(|fault| fault.kind == FaultKind::ClockLost);
-        if self.clock.unthrottled() {
+        if self.clock.unthrottled() && self.output.is_none() {
             let ahead = self
                 .position
                 .max(self.claimed.unwrap_or(0))
@@ -392,6 +415,9 @@ impl Run {
     /// When the run will end by itself, or be complete; the end of time where nobody knows.
     pub(crate) fn ends_at(&self) -> u64 {
         let mut time = self.last().map_or(u64::MAX, |last| self.time_of(last));
+        if let Some(written) = self.output.as_ref().and_then(Generation::runs_dry) {
+            time = time.min(self.time_of(written + 1));
+        }
         for fault in self.faults.iter().filter(|fault| fault.ending().is_some()) {
             time = time.min(self.time_of(fault.after));
         }
@@ -440,7 +466,15 @@ impl Run {
                 .total
                 .map(|total| reference + total.saturating_sub(before)),
         };
-        let acquired = total.map_or(raw, |total| raw.min(total));
+        let mut acquired = total.map_or(raw, |total| raw.min(total));
+        if let Some(output) = &self.output {
+            acquired = output.generated(acquired, self.clock.unthrottled());
+            if let Some(ended) = output.ended(acquired) {
+                output.stop(began.saturating_add(self.time_since(acquired)));
+                self.ended = Some(ended);
+                return self.ended.as_ref().map_or(0, |ended| ended.acquired);
+            }
+        }
         let ending = self
             .faults
             .iter()
@@ -450,6 +484,9 @@ impl Run {
                 acquired: after,
                 error: Some(Error::new(status)),
             });
+            if let Some(output) = &self.output {
+                output.stop(began.saturating_add(self.time_since(after)));
+            }
             return after;
         }
         let acquired = match self.transferred(acquired, total) {
@@ -579,6 +616,9 @@ impl Run {
         let acquired = self.acquired();
         if self.ended.is_none() {
             self.ended = Some(Ended { acquired, error });
+            if let Some(output) = &self.output {
+                output.stop(self.clock.now());
+            }
         }
         for engine in std::mem::take(&mut self.engines) {
             driver().engine(&engine, |engine| engine.end(acquired));
@@ -600,6 +640,23 @@ impl Run {
     /// The account as it stands.
     pub(crate) fn ledger(&mut self, task: &str) -> Ledger {
         let produced = self.acquired();
+        if let Some(output) = &self.output {
+            // For outputs: what was written, and what of it was generated.
+            let written = output.written();
+            return Ledger {
+                task: task.to_owned(),
+                run: self.number,
+                channels: output.channels,
+                produced: written,
+                delivered: produced.min(written),
+                overwritten: 0,
+                in_buffer: written - produced.min(written),
+                buffer_size: self.plan.buffer,
+                reads: self.reads,
+                errors: self.errors,
+                running: self.ended.is_none(),
+            };
+        }
         let mut oldest = self.oldest_of(produced);
         if self.claimed.is_some() {
             oldest = oldest.min(self.position);

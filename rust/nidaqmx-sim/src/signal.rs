@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use crate::wave::{Pulses, Toggles, Wave};
+use crate::wire::Sampled;
 
 /// What a channel measures.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +117,8 @@ pub(crate) enum Generator {
         wide: Arc<[i32]>,
         narrow: Arc<[i16]>,
     },
+    /// What an output puts out.
+    Wire(Sampled),
 }
 
 impl Generator {
@@ -205,6 +208,7 @@ impl Generator {
                     }
                 });
             }
+            Self::Wire(sampled) => sampled.fill(first, out, |code| code as i16),
             Self::Constant(code) => out.fill(*code as i16),
             Self::Playback { narrow, wide } if narrow.is_empty() => {
                 for (index, code) in out.iter_mut().enumerate() {
@@ -240,6 +244,7 @@ impl Generator {
                     }
                 });
             }
+            Self::Wire(sampled) => sampled.fill(first, out, |code| code),
             Self::Constant(code) => out.fill(*code),
             Self::Playback { wide, .. } => copy_round(wide, first, out),
         }

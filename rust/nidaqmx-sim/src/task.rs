@@ -25,10 +25,13 @@ mod settings;
 mod states;
 mod triggers;
 mod verify;
+mod writing;
 
 use attributes::ReadSettings;
 pub(crate) use reading::{Claim, Request};
 pub(crate) use settings::Settings;
+use writing::Writing;
+pub(crate) use writing::{Numbers, WriteRequest};
 
 /// How far a task has been brought; later states imply earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +53,7 @@ struct State {
     logging: LogSettings,
     /// The run whose samples the driver's logger has taken to the end.
     drained: u32,
+    writing: Writing,
     phase: Phase,
     /// The phase that a stop goes back to.
     rest: Phase,
@@ -91,6 +95,7 @@ impl Task {
                 read: ReadSettings::default(),
                 logging: LogSettings::default(),
                 drained: 0,
+                writing: Writing::default(),
                 phase: Phase::Unverified,
                 rest: Phase::Verified,
                 plan: None,
@@ -195,6 +200,9 @@ impl Task {
         {
             return Ok(value);
         }
+        if let Some(value) = state.pulse_state(list, id) {
+            return value;
+        }
         let values = Self::for_channels(&mut state, list, |channel| channel.get(id))?;
         let mut values = values.into_iter();
         let first = values
@@ -210,6 +218,10 @@ impl Task {
 
     pub(crate) fn set_channel(&self, list: &str, id: i32, value: &Value) -> Result<()> {
         let mut state = self.state()?;
+        if state.changes_pulse(id) {
+            Self::for_channels(&mut state, list, |channel| channel.set(id, value.clone()))?;
+            return state.change_pulses(driver().clock().now());
+        }
         state.not_running(Object::Channel, id)?;
         Self::for_channels(&mut state, list, |channel| channel.set(id, value.clone()))?;
         state.unverify();

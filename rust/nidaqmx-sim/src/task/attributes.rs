@@ -124,7 +124,16 @@ impl Task {
                 }
                 _ => return Err(unsupported()),
             },
-            0x2F1B => Value::Str(format!("/{}/ai/SampleClock", device()?.clock_owner())),
+            0x2F1B => {
+                let device = device()?;
+                let engine = match state.family() {
+                    channel_type::ANALOG_OUTPUT => "ao",
+                    channel_type::DIGITAL_OUTPUT => "do",
+                    channel_type::DIGITAL_INPUT => "di",
+                    _ => "ai",
+                };
+                Value::Str(format!("/{}/{engine}/SampleClock", device.clock_owner()))
+            }
             0x1848 | 0x22C9 => {
                 let device = device()?;
                 let ai = device.product.ai.as_ref().ok_or_else(unsupported)?;
@@ -152,6 +161,17 @@ impl Task {
             0x186C => Ok(Value::U32(
                 u32::try_from(state.buffer_size()).unwrap_or(u32::MAX),
             )),
+            0x186D => Ok(Value::U32(
+                u32::try_from(state.output_buffer()).unwrap_or(u32::MAX),
+            )),
+            0x230B => {
+                let channel = state
+                    .channels
+                    .first()
+                    .ok_or_else(|| Error::new(code::NO_CHANS_IN_TASK))?;
+                let outputs = crate::output::analog_outputs(channel.device.product);
+                Ok(Value::U32(outputs.map_or(0, |outputs| outputs.fifo)))
+            }
             0x230A => {
                 let channel = state
                     .channels
@@ -173,6 +193,12 @@ impl Task {
             None => attribute::resettable(Object::Buffer, id)?,
         };
         let mut state = self.state()?;
+        if row.id == 0x186D {
+            state.not_running(Object::Buffer, id)?;
+            let size = value.map(|value| u32::try_from(value.as_u64()).unwrap_or(u32::MAX));
+            state.set_output_buffer(size);
+            return Ok(());
+        }
         if row.id != 0x186C {
             return Err(
                 Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK).with("Property", row.display())

@@ -7,6 +7,7 @@ use super::{Phase, State, Task};
 use crate::driver::{driver, lock};
 use crate::error::{Error, Result, code};
 use crate::event::{Call, Callback, Events, SIGNALS};
+use crate::output::is_output;
 
 impl Task {
     /// Starts the thread that calls the program's callbacks during a run.
@@ -27,6 +28,7 @@ impl Task {
     pub(super) fn call_back(&self, number: u32) {
         let mut state = lock(&self.state);
         let events = state.events;
+        let every_kind = if is_output(state.family()) { 2 } else { 1 };
         let (mut samples, mut signals) = (0u64, 0u64);
         loop {
             let over = state.running(number).is_err();
@@ -53,6 +55,7 @@ impl Task {
                     samples += u64::from(every);
                     Some(Call::Every {
                         callback,
+                        kind: every_kind,
                         samples: every,
                     })
                 }
@@ -135,7 +138,10 @@ impl Task {
         samples: u32,
         callback: Option<Callback>,
     ) -> Result<()> {
+        let output = is_output(self.state()?.family());
         match kind {
+            1 if output => return Err(Error::new(code::EVERY_N_ACQUIRED_NOT_FOR_OUTPUT)),
+            2 if output => {}
             1 => {}
             2 => return Err(Error::new(code::EVERY_N_TRANSFERRED_NOT_FOR_INPUT)),
             other => {

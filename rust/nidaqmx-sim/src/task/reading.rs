@@ -269,6 +269,9 @@ impl Task {
         if held.channels.is_empty() {
             return Err(Error::new(code::READ_NO_INPUT_CHANS));
         }
+        if crate::output::is_output(held.family()) {
+            return Err(Error::new(code::READ_NO_INPUT_CHANS));
+        }
         if request.family != 0 && request.family != held.family() {
             return Err(Error::new(code::READ_CHAN_TYPE_MISMATCH));
         }
@@ -407,6 +410,7 @@ impl Task {
         }
         if plan.pace.on_demand() {
             run.grant(end);
+            run.take_now();
         }
         run.claimed = Some(end);
         *claimed = true;
@@ -473,10 +477,10 @@ impl Task {
 }
 
 /// The task's lock, held by a call that may have to wait.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     /// Always there, except within `wait`.
-    guard: Option<MutexGuard<'a, State>>,
-    changed: &'a Condvar,
+    pub(super) guard: Option<MutexGuard<'a, State>>,
+    pub(super) changed: &'a Condvar,
 }
 
 impl<'a> Held<'a> {
@@ -496,7 +500,7 @@ impl<'a> Held<'a> {
     }
 
     /// Lets go of the lock until something changed or the time is up; `None` waits for a change.
-    fn wait(&mut self, time: Option<Duration>) {
+    pub(super) fn wait(&mut self, time: Option<Duration>) {
         if let Some(guard) = self.guard.take() {
             self.guard = Some(sleep(self.changed, guard, time));
         }

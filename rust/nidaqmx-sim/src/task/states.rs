@@ -82,6 +82,7 @@ impl Task {
         if state.phase == Phase::Running {
             return Ok(());
         }
+        state.check_output()?;
         let plan = self.reserve(state)?;
         state.rest = state.phase.max(Phase::Verified);
         if automatic
@@ -92,6 +93,9 @@ impl Task {
         {
             // One read on demand after another: the signal goes on where it was.
             run.plan = plan;
+            if let Some(began) = run.began {
+                run.begin(began);
+            }
             state.phase = Phase::Running;
             state.auto_started = true;
             state.aborted = None;
@@ -129,6 +133,7 @@ impl Task {
         };
         let finite = plan.total;
         let mut run = Run::new(state.runs, Arc::clone(&plan), clock, overwrite);
+        run.output = state.generation(&plan)?;
         self.begin_log(state, &plan, run.started)?;
         run.faults = faults;
         if triggers.reference != trigger::kind::NONE && finite.is_some() {
@@ -195,6 +200,7 @@ impl Task {
             run.end(None);
         }
         self.end_log();
+        state.rewind_output();
         state.phase = state.rest;
         if state.phase < Phase::Reserved {
             driver().release(self.handle);

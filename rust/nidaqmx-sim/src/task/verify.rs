@@ -14,6 +14,7 @@ use crate::driver::driver;
 use crate::error::{Error, Result, code};
 use crate::event;
 use crate::names;
+use crate::output::is_output;
 use crate::pace::{Arrivals, Pace};
 use crate::plan::{Kind, Plan, Source};
 use crate::timing::{ClockLimits, default_buffer, mode, timing_type};
@@ -43,6 +44,7 @@ impl State {
             let limits = match self.family() {
                 channel_type::DIGITAL_INPUT => ClockLimits::digital(&device)?,
                 channel_type::COUNTER_INPUT => ClockLimits::counter(&device)?,
+                family if is_output(family) => Self::output_limits(family, &device, count)?,
                 _ => ClockLimits::analog(&device, count)?,
             };
             common = Some(match common {
@@ -74,6 +76,10 @@ impl State {
         let mut all: Vec<String> = Vec::new();
         for channel in &self.channels {
             let device = channel.device.name.to_ascii_lowercase();
+            if is_output(self.family()) {
+                Self::output_resources(channel, clocked, &mut all);
+                continue;
+            }
             if let Physical::AnalogInput(_) = channel.physical {
                 for one in std::iter::once(channel).chain(&channel.partners) {
                     for engine in crate::device::analog_engines(&one.device) {
@@ -85,7 +91,7 @@ impl State {
                 continue;
             }
             let engine = match channel.physical {
-                Physical::AnalogInput(_) => continue,
+                Physical::AnalogInput(_) | Physical::AnalogOutput(_) => continue,
                 Physical::Counter(number) => format!("{device}/ctr{number}"),
                 // On demand, any number of tasks can read the same lines.
                 Physical::Port(_) | Physical::Line(..) if !clocked => continue,
@@ -341,6 +347,9 @@ impl State {
         }
         if !crate::device::share_a_task(&self.devices()) {
             return Err(Error::new(code::MULTI_DEVS_IN_TASK));
+        }
+        if is_output(self.family()) {
+            return self.verify_output();
         }
         let rate = self.sample_rate()?;
         let clocked = self.timing.kind != timing_type::ON_DEMAND;
