@@ -186,6 +186,14 @@ def test_the_command_line_has_them_too(tmp_path):
     gathered = record(tmp_path / "gathered.tdms", "--segment-time", "1 min", "--flush-every", "2 s")
     assert gathered.returncode == 0, gathered.stderr
     assert daqring.verify(tmp_path / "gathered.tdms").segments <= 3
+    measured = record(tmp_path / "measured.tdms", "--warn-left", "40000 d")
+    assert measured.returncode == 0, measured.stderr
+    # It ends before the disk is full, however long that lasts.
+    assert "DiskLowWarning" not in measured.stderr
+    assert json.loads(measured.stdout)["io_reason"] != "asked for"
+    both = record(tmp_path / "both.tdms", "--direct", "--buffered")
+    assert both.returncode != 0
+    assert "not allowed with" in both.stderr
     wrong = record(tmp_path / "wrong.tdms", "--rotate", "often")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert "rotate" in wrong.stderr

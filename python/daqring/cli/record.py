@@ -31,7 +31,7 @@ FLAGS = (
     *("seconds", "samples", "block_ms", "dtype", "buffer_seconds", "reader", "workers", "metrics"),
     *("every", "times"),
 )
-STORAGE = ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve")
+STORAGE = ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve", "warn_left")
 
 
 def add(commands: Commands) -> None:
@@ -153,10 +153,19 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     storage.add_argument(
         "--rotate-samples", type=count, metavar="N", help="go on in the next file after so many samples"
     )
-    storage.add_argument("--buffered", action="store_true", help="write through the page cache")
+    cache = storage.add_mutually_exclusive_group()
+    cache.add_argument("--buffered", action="store_true", help="write through the page cache")
+    cache.add_argument(
+        "--direct", action="store_true", help="pass the page cache by (default: as measured at the start)"
+    )
     storage.add_argument("--keep", metavar="SIZE", help="remove the oldest files beyond this (with --rotate)")
     storage.add_argument(
         "--reserve", metavar="SIZE", help="stop in order when the disk has less free space (default: 64 MiB)"
+    )
+    storage.add_argument(
+        "--warn-left",
+        metavar="TIME",
+        help="warn when the disk lasts for less than this at the rate of the recording (default: 10 min)",
     )
     alone = parser.add_argument_group("left alone")
     alone.add_argument(
@@ -204,8 +213,8 @@ def run_of(arguments: argparse.Namespace) -> Run:
             raise Refusal(f"--property {pair!r} is not of the form KEY=TEXT")
         values.setdefault("properties", {})[key] = text
     log = {name: value for name in STORAGE if (value := getattr(arguments, name)) is not None}
-    if arguments.buffered:
-        log["direct_io"] = False
+    if arguments.buffered or arguments.direct:
+        log["direct_io"] = arguments.direct
     if log:
         values["log"] = log
     simulation = simulation_of(arguments, simulated=run.simulated)
