@@ -398,3 +398,51 @@ def test_kinds_are_not_mixed_in_a_task_nor_forced(simulator, tmp_path):
         with pytest.raises(daqring.TaskError, match="would lose the scaling"):
             daqring.record(task, tmp_path / "run.tdms", dtype="raw", progress=False)
     assert list(tmp_path.iterdir()) == []
+
+
+# -- counters ---------------------------------------------------------------------------------------
+
+COUNTERS = [name for name in dir(nidaqmx.task.collections.CIChannelCollection) if name.startswith("add_ci_")]
+CLOCKED_ONLY = ("count_edges", "encoder", "velocity", "gps")
+
+
+@pytest.fixture
+def signal_at_the_counter(simulator):
+    simulator(product="PCIe-6363")
+    daqring.sim.signal("Dev1/ctr0", daqring.sim.pulses(250.0, 0.25))
+    yield
+    daqring.sim.signal("Dev1/ctr0", "sine")
+
+
+@pytest.mark.usefixtures("signal_at_the_counter")
+@pytest.mark.parametrize("add", COUNTERS)
+def test_counters_of_every_kind(tmp_path, add, reader):
+    with nidaqmx.Task("counter") as task:
+        getattr(task.ci_channels, add)("Dev1/ctr0")
+        if any(kind in add for kind in CLOCKED_ONLY):
+            clocked(task, source="/Dev1/PFI2", samples=50)
+        else:
+            task.timing.cfg_implicit_timing(sample_mode=AcquisitionType.FINITE, samps_per_chan=50)
+        own = task.read(50, timeout=5)
+        task.stop()
+        report = daqring.record(task, tmp_path / "run.tdms", progress=False)
+    assert (report.samples_per_channel, report.reader, report.complete) == (50, reader, True)
+    expected = np.array(own, float).reshape(50, -1).T
+    group = nptdms.TdmsFile.read(tmp_path / "run.tdms")["counter"]
+    names = [channel.name for channel in group.channels() if channel.name != "time"]
+    assert tuple(names) == report.channels
+    assert len(names) == len(expected)
+    log = daqring.open(tmp_path / "run.tdms")
+    for name, values in zip(names, expected, strict=True):
+        if "gps" in add:  # of another run, the time of day is another
+            values = values - values[0] + group[name][0]
+            np.testing.assert_allclose(group[name][:], values, rtol=0, atol=1e-6)
+            continue
+        np.testing.assert_array_equal(group[name][:], values)
+        np.testing.assert_array_equal(log[f"counter/{name}"][:], values)
+    assert "time" in group
+    if add in ("add_ci_freq_chan", "add_ci_period_chan"):
+        # One period after the other.
+        assert "implicit" in report.streams[0].timing
+        times = times_of(tmp_path / "run.tdms", "counter")
+        np.testing.assert_allclose(np.diff(times), 1 / 250, atol=2e-6)
