@@ -95,6 +95,7 @@ struct Filtered {
     before: Vec<u8>,
     values: Vec<f64>,
     filtered: Vec<f64>,
+    phase: Vec<f64>,
     data: Vec<u8>,
     first_output: u64,
     outputs: u64,
@@ -237,6 +238,7 @@ impl Stage for Decimate {
                 taps: &self.filter.taps,
                 factor: self.factor as usize,
                 out: &mut parcel.filtered,
+                phase: &mut parcel.phase,
             });
             match self.data_type {
                 DataType::F32 => store::<f32>(&parcel.filtered, out),
@@ -262,13 +264,18 @@ fn store<F: Float>(values: &[f64], out: &mut [u8]) {
     }
 }
 
-const LANES: usize = 16;
+/// Outputs that are worked on together: they and what they are made of stay in the nearest cache.
+const TOGETHER: usize = 1024;
 
+/// In polyphase form: of the samples that a tap meets, one in `factor`, those of one remainder are laid
+/// next to each other first, so that the inner loops run over outputs, without gaps, as vectors.
 struct Convolution<'a> {
+    /// From the first sample of the first output's neighbourhood on.
     values: &'a [f64],
     taps: &'a [f64],
     factor: usize,
     out: &'a mut [f64],
+    phase: &'a mut Vec<f64>,
 }
 
 impl Kernel for Convolution<'_> {
@@ -276,23 +283,54 @@ impl Kernel for Convolution<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let (taps, last_taps) = self.taps.as_chunks::<LANES>();
-        for (number, out) in self.out.iter_mut().enumerate() {
-            let values = &self.values[number * self.factor..][..self.taps.len()];
-            let (values, last_values) = values.as_chunks::<LANES>();
-            let mut sums = [0.0; LANES];
-            for (tap, value) in taps.iter().zip(values) {
-                for lane in 0..LANES {
-                    sums[lane] += tap[lane] * value[lane];
+        let Self {
+            values,
+            taps,
+            factor,
+            out,
+            phase,
+        } = self;
+        out.fill(0.0);
+        if out.is_empty() {
+            return;
+        }
+        let last = (out.len() - 1) * factor + taps.len() - 1;
+        for remainder in 0..factor.min(taps.len()) {
+            phase.clear();
+            phase.extend(values[remainder..=last].iter().step_by(factor));
+            let own_taps = taps[remainder..].iter().step_by(factor).count();
+            let tap = |number: usize| taps[remainder + number * factor];
+            for (number, out) in out.chunks_mut(TOGETHER).enumerate() {
+                let phase = &phase[number * TOGETHER..];
+                let mut first = 0;
+                while first + 4 <= own_taps {
+                    let taps = [tap(first), tap(first + 1), tap(first + 2), tap(first + 3)];
+                    add_four(out, &phase[first..], taps);
+                    first += 4;
+                }
+                while first < own_taps {
+                    add_one(out, &phase[first..], tap(first));
+                    first += 1;
                 }
             }
-            let rest: f64 = last_taps
-                .iter()
-                .zip(last_values)
-                .map(|(tap, value)| tap * value)
-                .sum();
-            *out = sums.iter().sum::<f64>() + rest;
         }
+    }
+}
+
+#[inline(always)]
+fn add_four(out: &mut [f64], phase: &[f64], taps: [f64; 4]) {
+    let count = out.len();
+    let (a, b) = (&phase[..count], &phase[1..][..count]);
+    let (c, d) = (&phase[2..][..count], &phase[3..][..count]);
+    for i in 0..count {
+        out[i] += (taps[0] * a[i] + taps[1] * b[i]) + (taps[2] * c[i] + taps[3] * d[i]);
+    }
+}
+
+#[inline(always)]
+fn add_one(out: &mut [f64], phase: &[f64], tap: f64) {
+    for (out, value) in out.iter_mut().zip(phase) {
+        *out += tap * value;
     }
 }
 
