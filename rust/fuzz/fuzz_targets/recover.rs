@@ -20,6 +20,10 @@ impl Medium for Memory {
         Ok(())
     }
 
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
