@@ -185,9 +185,7 @@ mod tests {
             assert!(check(&mut watch, 0, 100, 1_000_000));
             // As if two seconds had passed, in which 20,000 bytes were written.
             let begin = Instant::now().checked_sub(Duration::from_secs(2));
-            let Some(begin) = begin else {
-                return None;
-            };
+            let begin = begin?;
             watch.began = Some((begin, 0));
             watch.last = Some((0, begin, 1_000_000));
             assert!(check(&mut watch, 20_000, 100, 101_000));
