@@ -124,6 +124,9 @@ def test_a_running_recorder_tells_its_health(make_task, tmp_path):
         assert health.streams[0]["name"] == task.name
         assert json.loads(json.dumps(health.to_dict()))["samples"] == health.samples
         assert recorder.name == "run"
+        value, unit = wait_until(lambda: recorder.health().values.get(f"{task.name}/Dev1/ai0"))
+        assert unit == "V"
+        assert abs(value) <= 11
     with pytest.raises(RuntimeError, match="not running"):
         recorder.health()
     assert status.recorders() == []

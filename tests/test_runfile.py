@@ -10,6 +10,7 @@ import daqring
 import daqring.cli
 import daqring.sim
 import nidaqmx
+import numpy as np
 import pytest
 from daqring import task_tables
 from daqring.runfile import KEYS, Run, RunFileError
@@ -217,6 +218,13 @@ def test_a_saved_task_is_loaded(simulator, tmp_path, monkeypatch):
         (("samples = 20_000", "out2 = ''"), 2, "out2: no such key"),
         (('out = "run.tdms"', 'out = ""'), 1, "out: '' must be a text"),
         (("samples = 20_000", "from = 'x.py:f'"), 2, "from: give tasks or from, not both"),
+        (("samples = 20_000", "stages = 3"), 2, "stages: must be"),
+        (("[simulation]", "[[stages]]\nkind = 'statistic'\n[simulation]"), 9, "did you mean 'statistics'?"),
+        (("[simulation]", "[[stages]]\nkind = 'scale'\nx = 1\n[simulation]"), 10, "no such key of the stage"),
+        (("[simulation]", "[[stages]]\nkind = 'statistics'\nevery = -1\n[simulation]"), 10, "every must be"),
+        (("samples = 20_000", "overflow = 'x'"), 2, "overflow: 'x' must be one of"),
+        (("samples = 20_000", "times = 'x'"), 2, "times: 'x' must be one of"),
+        (("samples = 20_000", "every = 0"), 2, "every: 0 must be"),
         (("shift = 2", "shift = [2]"), 6, "properties.shift: must be a text, a number"),
         (('clock = "unthrottled"', 'clock = "fast"'), 10, "simulation.clock: 'fast' must be one of"),
         (('clock = "unthrottled"', "speed = 0"), 10, "simulation.speed: 0 must be a finite number"),
@@ -447,3 +455,27 @@ def test_the_example_of_the_page_records(folder):
     assert result.returncode == 0, result.stderr
     log = daqring.open(next(folder.glob("page*.tdms")))
     assert log["temperatures/Dev2/ai0"].unit == "°C"
+
+
+def test_stages_of_a_run_file_are_in_the_log(folder):
+    stages = """
+[[stages]]
+kind = "statistics"
+task = "volts"
+every = 0.01
+[[stages]]
+kind = "decimate"
+task = "temperatures"
+factor = 10
+"""
+    (folder / "staged.toml").write_text(RUN + stages)
+    result = record("staged.toml", "--overflow", "fail")
+    assert result.returncode == 0, result.stderr
+    log = daqring.open("run.tdms")
+    assert {"volts", "temperatures", "statistics", "decimated"} <= set(log.groups)
+    np.testing.assert_allclose(
+        log["statistics/Dev1/ai0 max"][:],
+        log["volts/Dev1/ai0"][:].reshape(20, 1000).max(axis=1),
+    )
+    (folder / "staged.toml").write_text(RUN + stages.replace('task = "volts"\n', ""))
+    assert "either every stage names its task, or none does" in record("staged.toml").stderr

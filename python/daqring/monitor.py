@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from daqring.health import Health, HealthWatch
 from daqring.status import PERIOD, Publisher
+from daqring.taps import Tap
 
 if TYPE_CHECKING:
     from daqring.recorder import Recorder
@@ -30,6 +31,9 @@ HISTORY = (
     ("slowest_write", "s"),
 )
 VERDICTS = {"GOOD": 0, "WATCH": 1, "BAD": 2}
+#: The last value of every channel is looked at where the tasks bring less than this (bytes/s): a look
+#: costs a copy of the blocks.
+VALUES_BELOW = 100e6
 #: Values are put into the log in portions of this many, and at the end.
 PORTION = 30
 
@@ -55,6 +59,8 @@ class Monitor:
             self.publisher = Publisher(name, "" if recorder._path is None else str(recorder._path.absolute()))
         except OSError as error:
             logger.warning("'daqring top' will not see this recording: %s", error)
+        self._values: dict[str, tuple[float, str]] = {}
+        self._taps = self._tapped(recorder)
         self._thread = threading.Thread(target=self._run, name="daqring-monitor", daemon=True)
         self._thread.start()
 
@@ -79,6 +85,28 @@ class Monitor:
                 recorder._end("stopped")
             del recorder
 
+    @staticmethod
+    def _tapped(recorder: Recorder) -> list[Tap]:
+        if recorder._bytes_per_second > VALUES_BELOW:
+            return []
+        taps = []
+        for acquisition in recorder._acquisitions:
+            # A stream whose blocks are no arrays of numbers has no last value to show.
+            with contextlib.suppress(ValueError, RuntimeError):
+                taps.append(recorder.tap(stream=acquisition.name, depth=1))
+        return [tap for tap in taps if isinstance(tap, Tap)]
+
+    def _last_values(self) -> dict[str, tuple[float, str]]:
+        for tap in self._taps:
+            block = tap.poll()
+            if block is None or not block.samples:
+                continue
+            shape = tap.shape
+            last = shape.scaled(block.data[:, -1:])[:, 0]
+            for channel, unit, value in zip(shape.channels, shape.units, last, strict=True):
+                self._values[f"{shape.name}/{channel}"] = (float(value), unit)
+        return dict(self._values)
+
     def look(self, recorder: Recorder) -> Health:
         """Looks now, tells it to viewers and notes it for the log.
 
@@ -87,7 +115,7 @@ class Monitor:
         """
         with self._lock:
             before = self.health
-            health = self.health = self._health_watch.look(recorder.stats())
+            health = self.health = self._health_watch.look(recorder.stats(), self._last_values())
             if self.publisher is not None:
                 self.publisher.publish("running", health.to_dict())
             if before is None or before.verdict != health.verdict:
@@ -138,6 +166,9 @@ class Monitor:
         with self._lock:
             if recorder is not None:
                 self._write(recorder)
+            for tap in self._taps:
+                tap.close()
+            self._taps = []
             if self.publisher is not None and self.health is not None:
                 self.publisher.publish("finishing", self.health.to_dict())
 

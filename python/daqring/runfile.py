@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     import nidaqmx
 
     from daqring.recorder import Recorder
+    from daqring.stages import Stage
 
 __all__ = ["Run", "RunFileError"]
 
 #: How often the health is noted in the log, unless the description says otherwise.
 HISTORY = "10 s"
 SIMULATION_KEYS = ("devices", "product", "clock", "speed", "signal", "signals", "faults")
+#: Stages that plain values describe.
+STAGES = ("Statistics", "Envelope", "Scale", "Decimate", "Trigger")
 FAULT_KEYS = ("device", "kind", "after", "seconds")
 
 
@@ -98,6 +101,11 @@ def _list_of_tasks(value: object) -> None:
         raise ValueError("must be a list of one or more tables: [[tasks]]")
 
 
+def _list_of_stages(value: object) -> None:
+    if not isinstance(value, list):
+        raise ValueError("must be a list of tables: [[stages]]")
+
+
 def _table(value: object) -> None:
     if not isinstance(value, dict):
         raise ValueError("must be a table")
@@ -118,6 +126,8 @@ KEYS: dict[str, Callable[[object], None]] = {
     "reader": _one_of("auto", "native", "python"),
     "every": _positive,
     "times": _one_of("auto", "regular", "host"),
+    "overflow": _one_of("wait", "drop_newest", "drop_oldest", "fail"),
+    "stages": _list_of_stages,
     "history": _time_or_off,
     "metrics": _address,
     "keep_awake": _flag,
@@ -128,7 +138,7 @@ KEYS: dict[str, Callable[[object], None]] = {
 }
 #: Those that are not arguments of the recorder.
 OUR_KEYS = frozenset(
-    {"out", "from", "history", "metrics", "keep_awake", "tasks", "log", "properties", "simulation"}
+    {"out", "from", "history", "metrics", "keep_awake", "tasks", "stages", "log", "properties", "simulation"}
 )
 
 
@@ -214,6 +224,7 @@ class Run:
             if not isinstance(value, bool | int | float | str | datetime.datetime):
                 raise self.error(("properties", key), "must be a text, a number, true or false, or a date")
         self.log_options()
+        self.stages()
         self._check_simulation()
 
     def _check_simulation(self) -> None:
@@ -260,6 +271,45 @@ class Run:
             named = str(error).replace(":", " ").split(" ", 1)[0]
             path: KeyPath = ("log", named) if named in table else ("log",)
             raise self.error(path, str(error).removeprefix(f"{named}: ")) from None
+
+    def stages(self) -> list[Stage] | dict[str, list[Stage]]:
+        """The stages: a list for every task alike, or lists by the names of the tasks.
+
+        Raises:
+            RunFileError: They do not exist, or an argument makes no sense.
+        """
+        from daqring import stages
+
+        kinds = {name.lower(): getattr(stages, name) for name in STAGES} | {
+            "digital_lines": stages.DigitalLines
+        }
+        of_all: list[Stage] = []
+        of_tasks: dict[str, list[Stage]] = {}
+        for number, table in enumerate(self.description.get("stages", [])):
+            path: KeyPath = ("stages", number)
+            if not isinstance(table, dict):
+                raise self.error(path, "must be a table")
+            values = dict(table)
+            kind, task = values.pop("kind", None), values.pop("task", None)
+            if kind not in kinds:
+                raise self.error((*path, "kind"), f"{kind!r} is no stage{suggestion(str(kind), kinds)}")
+            known = [field.name for field in dataclasses.fields(kinds[kind])]
+            for key in values:
+                if key not in known:
+                    meant = suggestion(key, known)
+                    raise self.error((*path, key), f"no such key of the stage {kind}{meant}")
+            try:
+                stage = kinds[kind](**values)
+            except (TaskError, TypeError, ValueError) as error:
+                named = next((key for key in values if str(error).startswith(key)), None)
+                raise self.error(path if named is None else (*path, named), str(error)) from None
+            if task is None:
+                of_all.append(stage)
+            else:
+                of_tasks.setdefault(str(task), []).append(stage)
+        if of_all and of_tasks:
+            raise self.error(("stages",), "either every stage names its task, or none does")
+        return of_tasks or of_all
 
     # -- doing it -----------------------------------------------------------------------------
 
@@ -383,7 +433,13 @@ class Run:
         arguments["history"] = None if history == "off" else history
         properties = {**self.description.get("properties", {}), "daqring.run": self.to_toml()}
         return Recorder(
-            self.make_tasks, self.out, log=self.log_options(), properties=properties, **arguments, **more
+            self.make_tasks,
+            self.out,
+            log=self.log_options(),
+            stages=self.stages(),
+            properties=properties,
+            **arguments,
+            **more,
         )
 
 

@@ -16,6 +16,7 @@ from daqring.cli import (
     plot,
     record,
     recover,
+    scope,
     stop,
     top,
     verify,
@@ -25,7 +26,7 @@ from daqring.cli.arguments import EXIT_ERROR, Parser, Refusal, complain, sentenc
 __all__ = ["main"]
 
 #: In the order of the help.
-COMMANDS = (record, check, top, stop, info, verify, recover, export, plot, defragment, devices)
+COMMANDS = (record, check, top, stop, scope, info, verify, recover, export, plot, defragment, devices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -29,7 +29,7 @@ TERMINALS = {
 #: Flags that are keys of a run file.
 FLAGS = (
     *("seconds", "samples", "block_ms", "dtype", "buffer_seconds", "reader", "workers", "metrics"),
-    *("every", "times"),
+    *("every", "times", "overflow"),
 )
 STORAGE = ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve", "warn_left")
 
@@ -115,6 +115,11 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--reader",
         choices=("auto", "native", "python"),
         help="who reads the driver: a native thread, which needs no interpreter, or Python (default: auto)",
+    )
+    how.add_argument(
+        "--overflow",
+        choices=("wait", "drop_newest", "drop_oldest", "fail"),
+        help="when the ring is full: wait loses nothing while the driver's buffer holds (default)",
     )
     how.add_argument(
         "--every", type=positive, metavar="S", help="seconds between two reads of a task without a clock"

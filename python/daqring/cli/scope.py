@@ -1,0 +1,50 @@
+"""``daqring scope``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daqring.cli.arguments import Refusal, positive
+from daqring.status import recorders
+
+if TYPE_CHECKING:
+    from daqring.cli.arguments import Commands
+
+__all__ = ["add"]
+
+
+def add(commands: Commands) -> None:
+    """Adds the command to the parser."""
+    scope = commands.add_parser(
+        "scope",
+        help="look at a recording in a window, also while it is recorded",
+        description="Show a recording in a window: a file, or the recording that 'daqring top' shows under a "
+        "name, of which it follows the newest samples. It reads the file and cannot disturb the recording. "
+        "Needs: pip install 'daqring[scope]'",
+    )
+    scope.add_argument("what", metavar="FILE|NAME", help="a TDMS file, or the name of a running recording")
+    scope.add_argument(
+        "--seconds", type=positive, metavar="S", help="only the newest seconds (running: default 10)"
+    )
+    scope.add_argument("--picture", metavar="FILE.png", help="write a picture instead of opening a window")
+    scope.set_defaults(run=_scope)
+
+
+def _scope(arguments: argparse.Namespace) -> int:
+    path, seconds = Path(arguments.what), arguments.seconds
+    if not path.exists():
+        found = [status for status in recorders() if status.name == arguments.what and status.path]
+        if not found:
+            raise Refusal(f"there is no file {arguments.what!r}, and no recording of this name runs")
+        path, seconds = Path(found[0].path), seconds or 10.0
+        if not path.exists():
+            raise Refusal(f"{path} is recorded in several files; give the newest of them")
+    try:
+        from daqring.scope import show
+
+        show(path, seconds=seconds, picture=arguments.picture)
+    except ImportError as error:
+        raise Refusal(f"the scope needs PyQtGraph and Qt: pip install 'daqring[scope]' ({error})") from None
+    return 0
