@@ -225,6 +225,9 @@ def test_a_saved_task_is_loaded(simulator, tmp_path, monkeypatch):
         (("samples = 20_000", "overflow = 'x'"), 2, "overflow: 'x' must be one of"),
         (("samples = 20_000", "times = 'x'"), 2, "times: 'x' must be one of"),
         (("samples = 20_000", "every = 0"), 2, "every: 0 must be"),
+        (("samples = 20_000", "on_loss = 'x'"), 2, "on_loss: 'x' must be one of"),
+        (("samples = 20_000", "no_samples = 0"), 2, "no_samples: 0 must be"),
+        (("[simulation]", "[restart]\nx = 1\n[simulation]"), 9, "restart.x: no such key"),
         (("shift = 2", "shift = [2]"), 6, "properties.shift: must be a text, a number"),
         (('clock = "unthrottled"', 'clock = "fast"'), 10, "simulation.clock: 'fast' must be one of"),
         (('clock = "unthrottled"', "speed = 0"), 10, "simulation.speed: 0 must be a finite number"),
@@ -479,3 +482,16 @@ factor = 10
     )
     (folder / "staged.toml").write_text(RUN + stages.replace('task = "volts"\n', ""))
     assert "either every stage names its task, or none does" in record("staged.toml").stderr
+
+
+def test_what_is_done_after_a_loss_or_a_failure_reaches_the_recorder(folder):
+    (folder / "run.toml").write_text(RUN + '\n[restart]\non = ["device error", "no samples"]\nattempts = 3\n')
+    shown = record("run.toml", "--on-loss", "continue", "--no-samples", "5", "--show-config")
+    assert shown.returncode == 0, shown.stderr
+    (folder / "made.toml").write_text(shown.stdout)
+    made = Run.load("made.toml")
+    assert made.restart() == daqring.Restart(on=["device error", "no samples"], attempts=3)
+    assert (made.description["on_loss"], made.description["no_samples"]) == ("continue", 5.0)
+    result = record("made.toml")
+    assert result.returncode == 0, result.stderr
+    assert_pattern(daqring.open("run.tdms")["volts/Dev1/ai3"].raw[:], 3)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import nidaqmx
 
     from daqring.recorder import Recorder
+    from daqring.restart import Restart
     from daqring.stages import Stage
 
 __all__ = ["Run", "RunFileError"]
@@ -128,6 +129,9 @@ KEYS: dict[str, Callable[[object], None]] = {
     "times": _one_of("auto", "regular", "host"),
     "overflow": _one_of("wait", "drop_newest", "drop_oldest", "fail"),
     "stages": _list_of_stages,
+    "on_loss": _one_of("stop", "continue"),
+    "no_samples": _positive,
+    "restart": _table,
     "history": _time_or_off,
     "metrics": _address,
     "keep_awake": _flag,
@@ -138,7 +142,19 @@ KEYS: dict[str, Callable[[object], None]] = {
 }
 #: Those that are not arguments of the recorder.
 OUR_KEYS = frozenset(
-    {"out", "from", "history", "metrics", "keep_awake", "tasks", "stages", "log", "properties", "simulation"}
+    {
+        "out",
+        "from",
+        "history",
+        "metrics",
+        "keep_awake",
+        "tasks",
+        "stages",
+        "restart",
+        "log",
+        "properties",
+        "simulation",
+    }
 )
 
 
@@ -225,6 +241,7 @@ class Run:
                 raise self.error(("properties", key), "must be a text, a number, true or false, or a date")
         self.log_options()
         self.stages()
+        self.restart()
         self._check_simulation()
 
     def _check_simulation(self) -> None:
@@ -310,6 +327,26 @@ class Run:
         if of_all and of_tasks:
             raise self.error(("stages",), "either every stage names its task, or none does")
         return of_tasks or of_all
+
+    def restart(self) -> Restart | None:
+        """What is to be done after a failure of the device.
+
+        Raises:
+            RunFileError: An argument does not exist or makes no sense.
+        """
+        from daqring.restart import Restart
+
+        table = self.description.get("restart")
+        if table is None:
+            return None
+        known = [field.name for field in dataclasses.fields(Restart)]
+        for key in table:
+            if key not in known:
+                raise self.error(("restart", key), f"no such key{suggestion(key, known)}")
+        try:
+            return Restart(**table)
+        except (TaskError, TypeError, ValueError) as error:
+            raise self.error(("restart",), str(error)) from None
 
     # -- doing it -----------------------------------------------------------------------------
 
@@ -437,6 +474,7 @@ class Run:
             self.out,
             log=self.log_options(),
             stages=self.stages(),
+            restart=self.restart(),
             properties=properties,
             **arguments,
             **more,

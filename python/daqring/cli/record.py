@@ -29,7 +29,7 @@ TERMINALS = {
 #: Flags that are keys of a run file.
 FLAGS = (
     *("seconds", "samples", "block_ms", "dtype", "buffer_seconds", "reader", "workers", "metrics"),
-    *("every", "times", "overflow"),
+    *("every", "times", "overflow", "on_loss", "no_samples"),
 )
 STORAGE = ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve", "warn_left")
 
@@ -173,6 +173,12 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         help="warn when the disk lasts for less than this at the rate of the recording (default: 10 min)",
     )
     alone = parser.add_argument_group("left alone")
+    alone.add_argument(
+        "--on-loss", choices=("stop", "continue"), help="what happens after a loss of samples (default: stop)"
+    )
+    alone.add_argument(
+        "--no-samples", type=positive, metavar="S", help="end with an error where none have come for so long"
+    )
     alone.add_argument(
         "--metrics",
         metavar="PORT",
