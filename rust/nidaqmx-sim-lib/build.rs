@@ -8,8 +8,11 @@ use std::{env, fs};
 
 const SIMULATOR: &str = "../nidaqmx-sim/src";
 
+/// Names and Rust types of arguments.
+type Arguments = &'static [(&'static str, &'static str)];
+
 /// The object of an attribute: the words in the names of the functions for it, and its arguments.
-const OBJECTS: &[(&str, &str, &[(&str, &str)])] = &[
+const OBJECTS: &[(&str, &str, Arguments)] = &[
     ("Buffer", "BufferAttribute", &[("task", "*mut c_void")]),
     (
         "Channel",
