@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tomllib
 from pathlib import Path
@@ -112,8 +113,67 @@ def test_flags_win_over_the_file(folder):
     }
     expected["properties"]["operator"] = "Bob"
     expected["simulation"]["product"] = "PXIe-6396"
+    del expected["simulation"]["devices"]
     assert shown == expected
     assert not (folder / "other.tdms").exists()
+
+
+def test_devices_of_a_run_file_keep_all_that_is_said_of_them(folder):
+    devices = """
+[simulation.devices.cDAQ1Mod1]
+product = "NI 9234"
+chassis = "rack"
+slot = 3
+
+[simulation.devices.rack]
+product = "cDAQ-9185"
+hostname = "cDAQ9185-1A2B3C4"
+"""
+    text = RUN.replace('devices = { Dev1 = "PCIe-6363", Dev2 = "PCIe-6363" }\n', "")
+    (folder / "run.toml").write_text(text + devices)
+    try:
+        Run.load("run.toml").prepare_driver()
+        module = nidaqmx.system.Device("cDAQ1Mod1")
+        assert (module.compact_daq_chassis_device.name, module.compact_daq_slot_num) == ("rack", 3)
+        assert nidaqmx.system.Device("rack").tcpip_hostname == "cDAQ9185-1A2B3C4"
+        for change, message in [
+            (("slot = 3", "slot = 'x'"), "slot has to be a number"),
+            (("slot = 3", "slt = 3"), "no key 'slt'"),
+        ]:
+            (folder / "run.toml").write_text(text + devices.replace(*change))
+            with pytest.raises(RunFileError, match=message):
+                Run.load("run.toml").prepare_driver()
+    finally:
+        daqring.sim.uninstall()
+        daqring.sim.reset()
+
+
+def test_devices_of_a_file(folder):
+    (folder / "rig.toml").write_text(
+        '[devices.DevX]\nproduct = "PXIe-6396"\n[devices.DevY]\nproduct = "USB-6003"\n'
+        '[signals]\n"DevX/ai1" = "pattern"\n'
+    )
+    result = run("devices", "--simulate", "--devices", "rig.toml", "--json")
+    assert [row["name"] for row in json.loads(result.stdout)] == ["DevX", "DevY"], result.stderr
+    flags = ("--ai", "DevX/ai0:1", "--rate", "1e5", "--samples", "1e3", "--unthrottled")
+    result = record("x.tdms", *flags, "--simulate", "--devices", "rig.toml")
+    assert result.returncode == 0, result.stderr
+    assert_pattern(daqring.open("x.tdms")["DevX/ai1"].raw[:], 1)
+    # Instead of the devices of a run file in another folder.
+    (folder / "below").mkdir()
+    (folder / "run.toml").rename(folder / "below" / "run.toml")
+    shown = record("below/run.toml", "--devices", "rig.toml", "--show-config")
+    simulation = tomllib.loads(shown.stdout)["simulation"]
+    assert simulation["devices"] == str(folder / "rig.toml")
+    for wrong, message in [
+        (("--simulate", "--devices", "none.toml"), "none.toml cannot be read: No such file"),
+        (("--simulate", "--devices", "rig"), "give a .toml or .ini file"),
+        (("--devices", "rig.toml"), "add --simulate"),
+        (("--simulate", "--devices", "rig.toml", "--product", "USB-6003"), "not both"),
+    ]:
+        result = record("y.tdms", *flags, *wrong)
+        assert result.returncode == 1, result.stdout
+        assert message in result.stderr
 
 
 def test_flags_alone_make_a_run_file(folder):

@@ -377,11 +377,6 @@ class Run:
         devices = table.get("devices")
         if isinstance(devices, str) and self.file is not None:
             table["devices"] = str(self.file.parent / devices)
-        elif isinstance(devices, dict):
-            table["devices"] = {
-                name: value.get("product", "") if isinstance(value, dict) else value
-                for name, value in devices.items()
-            }
         path: KeyPath = ("simulation",)
         try:
             daqring.sim.install(**table)
@@ -391,6 +386,9 @@ class Run:
             for number, fault in enumerate(faults):
                 path = ("simulation", "faults", number)
                 daqring.sim.fault(**fault)
+        except OSError as error:
+            path = ("simulation", "devices")
+            raise self.error(path, f"{table['devices']} cannot be read: {error.strerror}") from error
         except (ValueError, TypeError) as error:
             raise self.error(path, str(error)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,12 @@ def simulation_flags(parser: argparse.ArgumentParser) -> None:
         "--product", metavar="NAME", help="make Dev1 this product, such as PXIe-6396 (needs --simulate)"
     )
     simulation.add_argument(
+        "--devices",
+        metavar="FILE",
+        help="make the devices of this .toml or .ini file, such as daqring devices --save writes "
+        "(needs --simulate)",
+    )
+    simulation.add_argument(
         "--pattern", action="store_true", help="let it produce the checkable pattern (needs --simulate)"
     )
     simulation.add_argument(
@@ -37,15 +44,23 @@ def simulation_of(arguments: argparse.Namespace, *, simulated: bool = False) -> 
     `simulated`: a run file asks for it already.
     """
     if not (arguments.simulate or simulated):
-        for flag in ("product", "pattern", "unthrottled"):
+        for flag in ("product", "devices", "pattern", "unthrottled"):
             if getattr(arguments, flag):
                 raise Refusal(f"--{flag} is for the simulated driver: add --simulate")
         return None
+    if arguments.product is not None and arguments.devices is not None:
+        raise Refusal("give --product or --devices, not both")
     table: dict[str, Any] = {}
-    if not simulated:
+    if not simulated and arguments.devices is None:
+        # A file of devices says what they measure.
         table["signal"] = "sine"
     if arguments.product is not None:
         table["product"] = arguments.product
+    if arguments.devices is not None:
+        if not arguments.devices.lower().endswith((".toml", ".ini")):
+            raise Refusal(f"--devices {arguments.devices!r}: give a .toml or .ini file")
+        # Against this folder, not that of a run file.
+        table["devices"] = os.path.abspath(arguments.devices)
     if arguments.pattern:
         table["signal"] = "pattern"
     if arguments.unthrottled:

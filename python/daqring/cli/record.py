@@ -230,6 +230,14 @@ def run_of(arguments: argparse.Namespace) -> Run:
         values["log"] = log
     simulation = simulation_of(arguments, simulated=run.simulated)
     if simulation is not None:
+        if arguments.product is not None or arguments.devices is not None:
+            # The devices of the flags take the place of those of the file.
+            table = {
+                key: value
+                for key, value in run.description.get("simulation", {}).items()
+                if key not in ("devices", "product")
+            }
+            run = Run(run.description | {"simulation": table}, run.file, run.lines)
         values["simulation"] = simulation
     return _with_tasks(run, arguments).over(values)
 

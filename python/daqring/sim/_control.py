@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 Devices = (
-    Mapping[str, str]
+    Mapping[str, str | Mapping[str, Any]]
     | Iterable[tuple[str, str]]
     | Iterable[str]
     | Iterable[Mapping[str, Any]]
@@ -95,7 +95,8 @@ def configure(devices: Devices) -> None:
             path that ends with ``.toml`` or ``.ini`` is read: TOML with a table ``[devices.Dev1]``
             and ``product = "PXIe-6396"`` for each device (and more, see the page on the simulator),
             or NI's format for simulated devices.
-            Mappings with the keys of such a table, and ``name``, are taken, too.
+            Mappings with the keys of such a table, and ``name``, are taken, too, and so is a table
+            in the product's place: ``{"cDAQ1Mod1": {"product": "NI 9234", "slot": 1}}``.
 
     Raises:
         ValueError: where a product type is not known, a name cannot be used, a module fits no
@@ -153,10 +154,15 @@ def _specs(devices: Devices) -> tuple[list[dict[str, Any]], str | None, dict[str
             specs, others = _devices.load(devices)
             return specs, devices, others
         devices = [devices]
+    named = isinstance(devices, Mapping)
+    listed: Iterable[Any] = devices
     if isinstance(devices, Mapping):
-        devices = [(str(name), str(product)) for name, product in devices.items()]
+        listed = [
+            {"name": str(name), **table} if isinstance(table, Mapping) else (str(name), str(table))
+            for name, table in devices.items()
+        ]
     specs = []
-    for device in devices:
+    for device in listed:
         if isinstance(device, Mapping):
             given = dict(device)
             _devices.check_keys(given)
@@ -172,7 +178,8 @@ def _specs(devices: Devices) -> tuple[list[dict[str, Any]], str | None, dict[str
             if not str(name).strip():
                 raise ValueError(f"A device of type {product!r} has no name.")
             specs.append(_devices.spec(str(name), str(product)))
-    return specs, None, {}
+    # The order of tables means nothing; that of a list says which chassis modules without a name are in.
+    return list(_devices.chassis_first(specs)) if named else specs, None, {}
 
 
 def save_devices(path: str | os.PathLike[str]) -> None:

@@ -34,12 +34,24 @@ def spec(name: str, product: str, **more: Any) -> Spec:
 
 
 def check_keys(given: Mapping[str, Any]) -> None:
-    """Refuses keys that a device cannot have."""
+    """Refuses keys, and values of keys, that a device cannot have."""
     unknown = given.keys() - {"name", "product", *_KEYS}
     if unknown:
         raise ValueError(
             f"A device has no key {min(unknown)!r}; there are: name, product, {', '.join(_KEYS)}."
         )
+    for key in _KEYS:
+        if (value := given.get(key)) is not None and (kind := _unfit(key, value)):
+            raise ValueError(f"A device's {key} has to be {kind}, not {value!r}.")
+
+
+def _unfit(key: str, value: object) -> str | None:
+    """What the value of a key would have to be; None where it is that."""
+    wanted = _KEYS[key]
+    right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    if right and not (isinstance(value, int) and not 0 <= value < 2**32):
+        return None
+    return {str: "a text", int: "a number from 0 to 4294967295", bool: "true or false"}[wanted]
 
 
 def load(path: str | os.PathLike[str]) -> tuple[list[Spec], dict[str, Any]]:
@@ -66,10 +78,10 @@ def load(path: str | os.PathLike[str]) -> tuple[list[Spec], dict[str, Any]]:
         specs = _from_ini(path, text)
     if not specs:
         raise ValueError(f"{path} describes no device. Give it a table like [devices.Dev1].")
-    return list(_chassis_first(specs)), others
+    return list(chassis_first(specs)), others
 
 
-def _chassis_first(specs: list[Spec]) -> Iterator[Spec]:
+def chassis_first(specs: list[Spec]) -> Iterator[Spec]:
     """The same devices, each module behind its chassis."""
     names = {one["name"].lower() for one in specs}
     given: set[str] = set()
@@ -143,10 +155,7 @@ def _from_toml(path: Path, text: str) -> tuple[list[Spec], dict[str, Any]]:
                     f"{_place(path, text, name, key)}: this key is not known; "
                     f"there are: product, {', '.join(_KEYS)}."
                 )
-            wanted = _KEYS[key]
-            right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-            if not right or (wanted is int and not 0 <= value < 2**32):
-                kind = {str: "a text", int: "a number from 0 to 4294967295", bool: "true or false"}[wanted]
+            if kind := _unfit(key, value):
                 raise ValueError(f"{_place(path, text, name, key)}: it has to be {kind}, not {value!r}.")
         specs.append(spec(name, product, **table))
     return specs, content
@@ -317,4 +326,4 @@ def describe_rig() -> list[Spec]:
             one["hostname"] = host or None
             one["address"] = address if address not in (None, "", "0.0.0.0") else None
         specs.append(one)
-    return list(_chassis_first(specs))
+    return list(chassis_first(specs))
