@@ -13,8 +13,8 @@ exclude_patterns = ["examples"]
 nitpicky = False
 
 myst_heading_anchors = 3
-# Links to files of the repository that are no pages.
-suppress_warnings = ["myst.xref_missing"]
+# Links to files of the repository that are no pages; fields of several classes with one name.
+suppress_warnings = ["myst.xref_missing", "ref.python"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
