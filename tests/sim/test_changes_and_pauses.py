@@ -76,6 +76,18 @@ def test_a_sample_at_each_change() -> None:
         assert not task.in_stream.change_detect_overflowed
 
 
+@pytest.mark.usefixtures("unthrottled")
+def test_a_buffer_larger_than_what_is_looked_at_at_once() -> None:
+    sim.signal("Dev1/port0/line0", sim.pulses(1000, 0.5))
+    with Task() as task:
+        task.di_channels.add_di_chan("Dev1/port0/line0")
+        task.timing.cfg_change_detection_timing("Dev1/port0/line0", "Dev1/port0/line0", CONTINUOUS)
+        task.in_stream.input_buf_size = 1_000_000_000
+        assert task.read(4) == [True, False, True, False]
+        # Not all that the buffer could hold was worked out for them.
+        assert 0 < task.in_stream.avail_samp_per_chan < 1_000_000
+
+
 @pytest.mark.usefixtures("stepped")
 def test_changes_come_in_their_time_and_by_themselves() -> None:
     with Task() as task:

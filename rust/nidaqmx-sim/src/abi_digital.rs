@@ -6,6 +6,7 @@ use std::ffi::{c_char, c_void};
 use crate::abi::{Handle, done, export, guarded, offer, waveform_times, with_array, with_task};
 use crate::attribute::load_text;
 use crate::driver::driver;
+use crate::error::{Error, code};
 use crate::read::Fill;
 use crate::waveform::{self, SetProperty};
 
@@ -119,10 +120,12 @@ export! {
         timeout: f64,
         timestamp: *mut [u64; 2],
     ) {
-        let (fraction, seconds) = with_task(task, |task| task.wait_for_timestamp(event, timeout))?;
-        if timestamp.is_null() {
-            return Err(crate::error::Error::new(crate::error::code::NULL_POINTER));
-        }
+        let (fraction, seconds) = with_task(task, |task| {
+            if timestamp.is_null() {
+                return Err(Error::new(code::NULL_POINTER));
+            }
+            task.wait_for_timestamp(event, timeout)
+        })?;
         timestamp.write_unaligned([fraction, seconds as u64]);
         Ok(0)
     }

@@ -146,6 +146,9 @@ pub(crate) enum Expected {
 /// A time that no run reaches, with room for adding to it.
 const FAR_FUTURE: u64 = 1 << 62;
 
+/// Samples that an unthrottled run without a clock of its own is given at once in any case.
+const NEAR: u64 = 1 << 16;
+
 /// One run of a task.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -349,11 +352,16 @@ impl Run {
             };
             let reachable = match &self.plan.pace {
                 Pace::Clock(_) => ahead,
-                // As many as will ever come.
-                pace => match pace.time(began, ahead) {
-                    Some(_) => ahead,
-                    None => pace.count(began, FAR_FUTURE).min(ahead),
-                },
+                pace => {
+                    // What is too far ahead to be looked at in one go comes bit by bit.
+                    let near = ahead.min(self.granted.max(self.position).saturating_add(NEAR));
+                    match (pace.time(began, near), pace.time(began, ahead)) {
+                        (Some(_), Some(_)) => ahead,
+                        (Some(_), None) => near,
+                        // As many as will ever come.
+                        (None, _) => pace.count(began, FAR_FUTURE).min(ahead),
+                    }
+                }
             };
             self.granted = self.granted.max(reachable);
             return match lost {

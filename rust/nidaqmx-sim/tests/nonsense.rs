@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nidaqmx_sim::abi::*;
 use nidaqmx_sim::abi_channels::*;
 use nidaqmx_sim::abi_counter::*;
+use nidaqmx_sim::abi_digital::*;
 use nidaqmx_sim::control::{self, ClockMode, Fault, FaultKind, Signal};
 
 struct Random(u64);
@@ -124,12 +125,218 @@ struct Memory {
 }
 
 impl Memory {
+    /// 4096 elements of 8 bytes, and 8 more so that a misaligned pointer stays inside.
+    fn new() -> Self {
+        Self {
+            doubles: vec![0.0; 4096 + 1],
+        }
+    }
+
     fn pointer<T>(&mut self, random: &mut Random) -> *mut T {
         match random.below(12) {
             0 => null_mut(),
             // Misaligned, yet inside.
             1 => self.doubles.as_mut_ptr().wrapping_byte_add(1).cast(),
             _ => self.doubles.as_mut_ptr().cast(),
+        }
+    }
+}
+
+extern "C" fn no_property(
+    _: u32,
+    name: *const c_char,
+    _: i32,
+    value: *const c_void,
+    _: u32,
+    _: *mut c_void,
+) -> i32 {
+    i32::from(name.is_null() || value.is_null())
+}
+
+/// One of the calls of counters, digital timing and digital waveforms.
+///
+/// # Safety
+/// `out` and each of `more` hold 4096 elements of 8 bytes; the texts are null or end with a zero.
+#[allow(clippy::too_many_arguments)]
+unsafe fn counters_and_lines(
+    random: &mut Random,
+    more: &mut [Memory; 3],
+    out: *mut c_void,
+    task: *mut c_void,
+    a: *const c_char,
+    b: *const c_char,
+    size: u32,
+    timeout: f64,
+) -> i32 {
+    let [one, two, three] = more;
+    // A counter that exists more often than not, with settings that exist.
+    let c = match random.below(3) {
+        0 => a,
+        _ => random
+            .pick(&[c"Dev1/ctr0", c"Dev1/ctr1", c"Dev1/ctr0:3", c"Dev3/ctr0"])
+            .as_ptr(),
+    };
+    let lines = match random.below(3) {
+        0 => b,
+        _ => random
+            .pick(&[
+                c"Dev1/port0",
+                c"Dev1/port0/line0:7",
+                c"Dev1/port0/line3",
+                c"",
+            ])
+            .as_ptr(),
+    };
+    let pattern = random
+        .pick(&[
+            c"01X",
+            c"XXXXXXXX",
+            c"1",
+            c"",
+            c"2",
+            c"00000000000000000000000000000001",
+        ])
+        .as_ptr();
+    let chosen = |random: &mut Random| match random.below(3) {
+        0 => random.int(),
+        _ => random.pick(&[
+            10373, 10364, 10304, 10065, 10280, 10171, 10105, 10157, 10205, 10090, 10091, 10092,
+            10313, 10040, 10041, 10042, 10043, 10146, 10304, 10219, 10304, 10070, 10080, 10128,
+            16080, 16081, 16082, 16083, 10096, 12491, 16130, 10253, 10254,
+        ]),
+    };
+    let (i, j, k, l) = (
+        chosen(random),
+        chosen(random),
+        chosen(random),
+        chosen(random),
+    );
+    let mode = random.pick(&[10178, 10123, i]);
+    let samples = random.pick(&[u64::from(size), 2, random.0]);
+    let number = |random: &mut Random| match random.below(3) {
+        0 => random.float(),
+        _ => random.pick(&[1e-6, 1e-3, 0.1, 1.0, 100.0, 1000.0, 1e6]),
+    };
+    let (x, y, z) = (number(random), number(random), number(random));
+    let n = random.below(17) as u32 * (1 + random.below(3) as u32 * 100);
+    let asked = random.pick(&[1, -1, (size / 8) as i32, i]);
+    let fill = random.pick(&[0, 1, 1, i as u32]);
+    let (first, other): (*mut f64, *mut f64) = (one.pointer(random), two.pointer(random));
+    let scale = if random.below(4) == 0 { b } else { null() };
+    let mut read = 0;
+    let count = if random.below(4) == 0 {
+        null_mut()
+    } else {
+        &raw mut read
+    };
+    // SAFETY: every pointer is null or valid for the sizes that go with it; arrays do not overlap.
+    let status = unsafe {
+        match random.below(34) {
+            0 => DAQmxCreateCICountEdgesChan(task, c, b, i, n, j),
+            1 => DAQmxCreateCIFreqChan(task, c, b, x, y, i, j, k, z, n, scale),
+            2 => DAQmxCreateCIPeriodChan(task, c, b, x, y, i, j, k, z, n, scale),
+            3 => DAQmxCreateCIPulseWidthChan(task, c, b, x, y, i, j, scale),
+            4 => DAQmxCreateCISemiPeriodChan(task, c, b, x, y, i, scale),
+            5 => DAQmxCreateCITwoEdgeSepChan(task, c, b, x, y, i, j, k, scale),
+            6 => DAQmxCreateCIPulseChanFreq(task, c, b, x, y, 10373),
+            7 => DAQmxCreateCIPulseChanTime(task, c, b, x, y, 10364),
+            8 => DAQmxCreateCIPulseChanTicks(task, c, b, a, x, y),
+            9 => DAQmxCreateCIDutyCycleChan(task, c, b, x, y, i, scale),
+            10 => DAQmxCreateCIAngEncoderChan(task, c, b, i, n & 1, x, j, k, n, y, scale),
+            11 => DAQmxCreateCILinEncoderChan(task, c, b, i, n & 1, x, j, k, y, z, scale),
+            12 => DAQmxCreateCIAngVelocityChan(task, c, b, x, y, i, j, n, scale),
+            13 => DAQmxCreateCILinVelocityChan(task, c, b, x, y, i, j, z, scale),
+            14 => DAQmxCreateCIGPSTimestampChan(task, c, b, i, j, scale),
+            15 | 16 => DAQmxCfgImplicitTiming(task, mode, samples),
+            17 => DAQmxReadCtrFreq(
+                task,
+                asked,
+                timeout,
+                fill,
+                first,
+                other,
+                size,
+                count,
+                null_mut(),
+            ),
+            18 => DAQmxReadCtrFreqScalar(task, timeout, first, other, null_mut()),
+            19 => DAQmxReadCtrTime(
+                task,
+                asked,
+                timeout,
+                fill,
+                first,
+                other,
+                size,
+                count,
+                null_mut(),
+            ),
+            20 => DAQmxReadCtrTimeScalar(task, timeout, first, other, null_mut()),
+            21 => DAQmxReadCtrTicks(
+                task,
+                asked,
+                timeout,
+                fill,
+                first.cast(),
+                other.cast(),
+                size,
+                count,
+                null_mut(),
+            ),
+            22 => DAQmxReadCtrTicksScalar(task, timeout, first.cast(), other.cast(), null_mut()),
+            23 | 24 => DAQmxCfgChangeDetectionTiming(task, lines, lines, mode, samples),
+            25 => DAQmxCfgHandshakingTiming(task, mode, samples),
+            26 => DAQmxCfgBurstHandshakingTimingImportClock(task, mode, samples, x, a, i, j, k),
+            27 => DAQmxCfgBurstHandshakingTimingExportClock(task, mode, samples, x, a, i, j, k),
+            28 => DAQmxCfgPipelinedSampClkTiming(task, a, x, i, mode, samples),
+            29 => DAQmxCfgDigPatternStartTrig(task, lines, pattern, l),
+            30 => DAQmxCfgDigPatternRefTrig(task, lines, pattern, l, n),
+            31 => DAQmxWaitForValidTimestamp(task, l, timeout, out.cast()),
+            _ => DAQmxInternalReadDigitalWaveform(
+                task,
+                asked,
+                timeout,
+                fill,
+                first.cast(),
+                other.cast(),
+                n,
+                if random.below(3) == 0 {
+                    None
+                } else {
+                    Some(no_property)
+                },
+                null_mut(),
+                three.pointer(random),
+                size * 8,
+                count,
+                random.pick(&[null_mut(), &raw mut read]),
+                out.cast(),
+                n,
+                null_mut(),
+            ),
+        }
+    };
+    assert!(read >= 0, "{read} samples read");
+    status
+}
+
+#[test]
+fn every_function_of_counters_and_lines_is_called() {
+    let here = include_str!("nonsense.rs");
+    for source in [
+        include_str!("../src/abi_counter.rs"),
+        include_str!("../src/abi_digital.rs"),
+    ] {
+        for line in source.lines() {
+            let Some((name, _)) = line
+                .trim()
+                .strip_prefix("fn DAQmx")
+                .and_then(|rest| rest.split_once('('))
+            else {
+                continue;
+            };
+            let call = format!("DAQmx{name}(");
+            assert!(here.contains(&call), "{call}...) is not called");
         }
     }
 }
@@ -142,17 +349,15 @@ fn nothing_crashes_hangs_or_panics() {
     let seconds: Option<u64> = seconds.ok().and_then(|seconds| seconds.parse().ok());
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut random = Random(0x00DA_0517_5EED);
-    // 4096 elements of 8 bytes, and 8 more so that a misaligned pointer stays inside.
-    let mut memory = Memory {
-        doubles: vec![0.0; 4096 + 1],
-    };
+    let mut memory = Memory::new();
+    let mut second = [Memory::new(), Memory::new(), Memory::new()];
     let mut handles: Vec<*mut c_void> = Vec::new();
     let mut succeeded = 0u64;
     let mut calls = 0u64;
     loop {
         match end {
             Some(end) if calls.is_multiple_of(1000) && Instant::now() >= end => break,
-            None if calls >= 60_000 => break,
+            None if calls >= 80_000 => break,
             _ => {}
         }
         calls += 1;
@@ -190,7 +395,7 @@ fn nothing_crashes_hangs_or_panics() {
         // SAFETY: every pointer is null or valid for the sizes that go with it: `out` holds 4096
         // elements of 8 bytes, and texts end with a zero.
         let status = unsafe {
-            match random.below(62) {
+            match random.below(86) {
                 0..=2 => {
                     let mut handle = null_mut();
                     let status = DAQmxCreateTask(c"".as_ptr(), &raw mut handle);
@@ -391,6 +596,9 @@ fn nothing_crashes_hangs_or_panics() {
                     ),
                 },
                 60 => DAQmxGetErrorString(i, out.cast(), size),
+                61..=84 => {
+                    counters_and_lines(&mut random, &mut second, out, task, a, b, size, timeout)
+                }
                 _ => {
                     match i & 7 {
                         0 => drop(control::set_signal(None, Signal::Pattern)),

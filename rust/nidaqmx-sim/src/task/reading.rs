@@ -174,6 +174,9 @@ impl Task {
     /// Whether the counters to read measure this.
     pub(crate) fn check_measurement(&self, measurement: i32) -> Result<()> {
         let state = self.state()?;
+        if !state.channels.is_empty() && state.family() != channel_type::COUNTER_INPUT {
+            return Err(Error::new(code::READ_CHAN_TYPE_MISMATCH));
+        }
         let wrong = |one: &&Channel| one.integer(counter_channel::attr::MEAS_TYPE) != measurement;
         match state.channels.iter().find(wrong) {
             Some(channel) => {
@@ -185,9 +188,14 @@ impl Task {
 
     /// Bytes that a sample of a channel takes in a read of lines.
     pub(crate) fn lines_per_channel(&self) -> Result<usize> {
-        if self.state()?.family() != channel_type::DIGITAL_INPUT {
+        let state = self.state()?;
+        if state.channels.is_empty() {
+            return Err(Error::new(code::READ_NO_INPUT_CHANS));
+        }
+        if state.family() != channel_type::DIGITAL_INPUT {
             return Err(Error::new(code::READ_CHAN_TYPE_MISMATCH));
         }
+        drop(state);
         Ok(self.get_read(0x217C)?.as_u64() as usize)
     }
 
