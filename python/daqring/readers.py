@@ -344,6 +344,7 @@ class PythonReader:
 
     def _run(self) -> None:
         try:
+            self._recording.place_reader(self._plan.stream)
             self._read_all()
         except BaseException as error:  # a defect of ours must come out at the caller, too
             self._crash = error

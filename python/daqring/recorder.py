@@ -30,6 +30,7 @@ from daqring.health import Health
 from daqring.log_options import LogOptions
 from daqring.log_options import _seconds as seconds_in
 from daqring.monitor import Monitor
+from daqring.placement import Pin, Priority, placement
 from daqring.progress import ProgressBar
 from daqring.readers import Outcome, ReaderChoice
 from daqring.report import Report, combine, gravest
@@ -78,6 +79,8 @@ def record(
     restart: Restart | None = None,
     on_loss: OnLoss = "stop",
     no_samples: float | None = None,
+    pin: Pin | None = None,
+    priority: Priority = "normal",
     progress: bool | None = None,
 ) -> Report:
     """Records configured tasks into a TDMS file and says what came of it.
@@ -128,6 +131,13 @@ def record(
             a counted gap; the driver is then told to overwrite what is not read in time.
         no_samples: End in order, or `restart`, when no sample came for so many seconds. Waiting for a
             start trigger does not count. ``None``: wait for ever.
+        pin: Cores that the threads are bound to, by the system's numbers, such as
+            ``{"acquire": 0, "workers": [1, 2], "writer": 3}``: ``"acquire"`` are the readers, one for each
+            task. Each thread gets one core; several threads of a kind take those of its list in turn.
+            Kinds that are not named run where the system likes.
+        priority: ``"high"``: readers and writer, which sleep most of the time, come before all that
+            compute. Workers never do. What the system refuses of this and of `pin` stands in the report's
+            ``threads`` and is logged; the recording goes on without it.
         progress: Show a progress bar on stderr; by default only on a terminal.
 
     Returns:
@@ -167,6 +177,8 @@ def record(
         restart=restart,
         on_loss=on_loss,
         no_samples=no_samples,
+        pin=pin,
+        priority=priority,
     )
     bar = ProgressBar(enabled=progress)
     with _ended_by_sigterm():
@@ -226,6 +238,8 @@ class Recorder:
         restart: Restart | None = None,
         on_loss: OnLoss = "stop",
         no_samples: float | None = None,
+        pin: Pin | None = None,
+        priority: Priority = "normal",
         _feed: bool = False,
     ) -> None:
         if _native.DEBUG_BUILD:
@@ -236,6 +250,7 @@ class Recorder:
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
         self._name = name
+        self._placement = placement(pin, priority)
         try:
             self._history = seconds_in("history", history)
         except ValueError as error:
@@ -355,6 +370,7 @@ class Recorder:
             overwrite=self._overwrite,
             properties=self._description(),
             log=self._log,
+            placement=self._placement,
         )
         try:
             self._begin(native)
@@ -1049,6 +1065,7 @@ class Recorder:
             io_reason=counts["io_reason"] or "",
             slowest_write=counts["slowest_write_ns"] / 1e9,
             error=self._silent if counts["error"] is None else str(counts["error"]),
+            threads=() if self._native is None else tuple(self._native.refusals()),
             # Where blocks went that no counter knows, nobody knows either.
             lost_unknown=not counts["law_holds"],
         )
@@ -1056,6 +1073,8 @@ class Recorder:
     def _log_end(self) -> None:
         report = self._report
         if report is not None:
+            for refusal in report.threads:
+                logger.warning("%s: %s", self, refusal)
             level = logging.WARNING if report.samples_lost or self._error is not None else logging.INFO
             logger.log(
                 level,

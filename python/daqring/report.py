@@ -223,6 +223,8 @@ class Report:
     error: str | None = None
     #: One report for each task, in the order in which they were given.
     streams: tuple[StreamReport, ...] = ()
+    #: What the system refused of ``pin`` and ``priority``, in sentences.
+    threads: tuple[str, ...] = ()
     #: Samples per channel that were acquired and deliberately not recorded (a trigger's gate): no loss.
     gated: int = 0
 
@@ -268,6 +270,7 @@ class Report:
                 f"{self.reads:,} reads, late by {self.lateness_p50 * 1e3:.2f} ms (median), "
                 f"{self.lateness_p99 * 1e3:.2f} ms (99 %), {self.lateness_max * 1e3:.2f} ms (most)",
             ),
+            *((f"thread {number}", text) for number, text in enumerate(self.threads, 1)),
             ("file I/O", f"{self.io}{f' ({self.io_reason})' if self.io_reason else ''}"),
             (
                 "ring",
@@ -302,6 +305,7 @@ def combine(
     io_reason: str = "",
     slowest_write: float,
     error: str | None = None,
+    threads: tuple[str, ...] = (),
     lost_unknown: bool = False,
 ) -> Report:
     """The report of a recording from those of its streams, and from what concerns all of them.
@@ -357,6 +361,7 @@ def combine(
         slowest_write=slowest_write,
         error=error or next((stream.error for stream in by_reason if stream.error), None),
         streams=streams,
+        threads=threads,
     )
 
 

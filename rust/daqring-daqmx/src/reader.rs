@@ -69,6 +69,8 @@ pub struct ReaderOptions {
     pub stop_task: bool,
     /// Called after the first read and every ten seconds; must return at once.
     pub clock: Option<ClockSink>,
+    /// Called in the thread before the first read, such as to choose its core.
+    pub on_thread: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// When the samples of a task come.
@@ -169,12 +171,16 @@ impl Reader {
     pub fn start(
         task: DriverTask,
         producer: SlotProducer,
-        options: ReaderOptions,
+        mut options: ReaderOptions,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
         let name = options.name.clone();
+        let on_thread = options.on_thread.take();
         let thread = thread::spawn(&name, move || {
+            if let Some(hook) = on_thread {
+                hook();
+            }
             read_task(task, producer, options, &for_thread)
         })?;
         Ok(Self {

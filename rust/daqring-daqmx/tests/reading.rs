@@ -220,6 +220,7 @@ fn reads_every_number<const SIZE: usize>(sample: SampleType, pairs: bool) {
         keep_open: false,
         skip_lost: false,
         clock: None,
+        on_thread: None,
     };
     let reader = Reader::start(task, producer, options).unwrap();
     let mut runs = [Vec::new(), Vec::new()];
@@ -377,6 +378,7 @@ fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usiz
         keep_open: false,
         skip_lost: false,
         clock: None,
+        on_thread: None,
     };
     Run {
         reader: Reader::start(task, producer, options).unwrap(),

@@ -35,6 +35,7 @@ pub use feed::{Delivery, Feed, FeedData, Missed};
 pub use layout::Layout;
 pub use recording::{
     Recording, RecordingOptions, RecordingSummary, StageOptions, StreamOptions, TapError,
+    ThreadHook, ThreadRole,
 };
 pub use sink::{LogSink, Note, Notes, NullSink, Sink, SinkSummary};
 pub use stage::{

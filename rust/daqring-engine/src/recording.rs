@@ -53,7 +53,21 @@ pub struct RecordingOptions {
     pub wait: WaitStrategy,
     /// Whether every block is handed out by [`Recording::feed`], after it was stored.
     pub feed: bool,
+    /// Called in each thread of the recording before its first work.
+    pub on_thread: Option<ThreadHook>,
 }
+
+/// A thread of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThreadRole {
+    /// Worker with this number: checksums and stages.
+    Worker(usize),
+    /// Feeds the sink.
+    Writer,
+}
+
+/// What a thread does before its first work, such as choosing its core.
+pub type ThreadHook = Arc<dyn Fn(ThreadRole) + Send + Sync>;
 
 /// Why there is no tap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,7 +279,11 @@ impl Recording {
             workers: Vec::new(),
             writer: None,
         };
+        let on_thread = options.on_thread.clone();
         recording.writer = Some(spawn("daqring-writer", move || {
+            if let Some(hook) = on_thread {
+                hook(ThreadRole::Writer);
+            }
             let writing = AssertUnwindSafe(|| run_writer(sink, receive, &mut lanes, &shared));
             let sink = catch_unwind(writing)
                 .inspect_err(|payload| {
@@ -280,8 +298,12 @@ impl Recording {
             let shared = Arc::clone(&recording.shared);
             let consumers = consumers.iter().cloned().map(Some).collect();
             let wait = options.wait;
+            let on_thread = options.on_thread.clone();
             let name = format!("daqring-worker-{number}");
             recording.workers.push(spawn(&name, move || {
+                if let Some(hook) = on_thread {
+                    hook(ThreadRole::Worker(number));
+                }
                 let worker = Worker {
                     number,
                     consumers,

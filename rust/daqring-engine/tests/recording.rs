@@ -156,6 +156,7 @@ fn start_with(
         workers,
         wait: WaitStrategy::Park,
         feed: false,
+        on_thread: None,
     };
     change(&mut options);
     Recording::start(options, sink).expect("threads and memory can be had")
@@ -427,6 +428,7 @@ fn no_streams_no_recording() {
         workers: 1,
         wait: WaitStrategy::Park,
         feed: false,
+        on_thread: None,
     };
     let error = Recording::start(options, Box::new(NullSink))
         .err()

@@ -115,6 +115,7 @@ fn record(name: &str, in_syncs: bool, blocks: u64) -> (Duration, Duration) {
             workers: 1,
             wait: WaitStrategy::Park,
             feed: false,
+            on_thread: None,
         },
         Box::new(LogSink::new(log).unwrap()),
     )

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod log;
 mod log_file;
+mod placement;
 mod queue;
 mod reader;
 mod recording;
@@ -28,6 +29,7 @@ mod _native {
         stages::register(module)?;
         log::register(module)?;
         log_file::register(module)?;
+        placement::register(module)?;
         reader::register(module)?;
         sim::register(module)?;
         queue::register(module)?;

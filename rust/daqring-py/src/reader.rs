@@ -181,6 +181,7 @@ impl Reader {
                 DriverTask::new(functions, task.handle, task.channels, sample)
             };
             let producer = recording.take_producer(stream)?;
+            let placement = recording.placement();
             let options = ReaderOptions {
                 name: format!("daqring-acquire-{stream}"),
                 block: task.block,
@@ -200,6 +201,7 @@ impl Reader {
                 clock: task
                     .monotonic_ns
                     .map(|now| recording.clock_sink(stream, now)),
+                on_thread: Some(Box::new(move || placement.reader(stream))),
             };
             daqring_daqmx::Reader::start(driver, producer, options)
                 .map(|reader| Self(Some(reader)))

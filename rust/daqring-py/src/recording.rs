@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::log::{GroupArgument, LogArgument, PropertiesArgument, log_error};
+use crate::placement::{Placement, PlacementArgument};
 use crate::slot::{Reserved, Slot};
 use crate::stages::{StageArgument, build};
 use crate::stream::{Block, patiently};
@@ -76,6 +77,7 @@ pub(crate) struct Recording {
     /// What stages use; dropped after `running`, whose threads have ended then.
     _keep: Vec<Py<PyAny>>,
     space: Option<DiskSpace>,
+    placement: Arc<Placement>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -135,6 +137,11 @@ impl Recording {
         Ok(())
     }
 
+    /// Where the threads run.
+    pub(crate) fn placement(&self) -> Arc<Placement> {
+        Arc::clone(&self.placement)
+    }
+
     /// Hands the producer of a stream to a native reader.
     pub(crate) fn take_producer(&self, stream: usize) -> PyResult<SlotProducer> {
         self.producer(stream)?.take().ok_or_else(taken)
@@ -150,7 +157,8 @@ impl Recording {
     /// Creates the log (`path=None`: no log) and starts the threads.
     #[new]
     #[pyo3(signature = (
-        path, streams, *, workers=1, overwrite=false, crc=None, feed=false, properties=None, log=None
+        path, streams, *, workers=1, overwrite=false, crc=None, feed=false, properties=None, log=None,
+        placement=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -163,8 +171,11 @@ impl Recording {
         feed: bool,
         properties: Option<PropertiesArgument>,
         log: Option<LogArgument>,
+        placement: Option<PlacementArgument>,
     ) -> PyResult<Self> {
         py.detach(|| {
+            let placement = Arc::new(Placement::new(placement.unwrap_or_default()));
+            let place = Arc::clone(&placement);
             let mut groups = Vec::new();
             let mut options = Vec::new();
             let mut conversions = Vec::new();
@@ -241,6 +252,7 @@ impl Recording {
                     workers,
                     wait: WaitStrategy::Park,
                     feed,
+                    on_thread: Some(Arc::new(move |role| place.thread(role))),
                 },
                 sink,
             )
@@ -258,8 +270,19 @@ impl Recording {
                 outstanding: Mutex::new(Vec::new()),
                 notes,
                 space,
+                placement,
             })
         })
+    }
+
+    /// Puts the calling thread, the reader of a stream, where it is to run.
+    fn place_reader(&self, stream: usize) {
+        self.placement.reader(stream);
+    }
+
+    /// What the system refused of the placement of threads, in sentences.
+    fn refusals(&self) -> Vec<String> {
+        self.placement.refusals()
     }
 
     /// The groups that stages put out, in the order of their stream numbers, which follow those of
