@@ -13,7 +13,9 @@ import daqring.sim
 import nidaqmx
 import numpy as np
 import pytest
+from daqring.acquisition import Acquisition
 from nidaqmx.constants import AcquisitionType
+from nptdms import TdmsFile
 from pattern_check import assert_pattern
 
 pytestmark = pytest.mark.usefixtures("reader")
@@ -80,6 +82,49 @@ def test_ten_unplugs_are_ten_gaps(stepped, tmp_path, reader):
     starts = [group.channels[0].t0 for group in groups]
     assert all(later > earlier for earlier, later in itertools.pairwise(starts))
     assert len([text for _, text in log.events if "made anew" in text]) == cycles
+
+
+def test_each_replug_begins_a_file_where_that_is_asked_for(stepped, tmp_path):
+    path = tmp_path / "run.tdms"
+    restart = daqring.Restart(wait=0.01, attempts=None, into="file")
+    recorder = daqring.Recorder(make, path, block_ms=50, restart=restart, no_samples=60)
+    recorder.start()
+    for cycle in range(2):
+        daqring.sim.step(0.1)
+        until(lambda cycle=cycle: recorder.stats()["samples"] == 100 * (cycle + 1))
+        daqring.sim.unplug("Dev1")
+        until(lambda: recorder.stats()["restarting"])
+        daqring.sim.plug("Dev1")
+        until(lambda cycle=cycle: recorder.stats()["restarts"] == cycle + 1)
+    daqring.sim.step(0.1)
+    until(lambda: recorder.stats()["samples"] == 300)
+    # A restart that no sample follows makes no file.
+    daqring.sim.unplug("Dev1")
+    until(lambda: recorder.stats()["restarting"])
+    daqring.sim.plug("Dev1")
+    until(lambda: recorder.stats()["restarts"] == 3)
+    with pytest.warns(daqring.SamplesLostWarning, match="unplugged"):
+        report = recorder.close()
+    names = ["run.tdms", "run_0001.tdms", "run_0002.tdms"]
+    assert list(report.files) == [str(tmp_path / name) for name in names]
+    assert sorted(file.name for file in tmp_path.glob("*.tdms")) == names
+    assert report.samples_per_channel == 300
+    for file in report.files:
+        tables = [group for group in TdmsFile.read(file).groups() if group.name.startswith("rig")]
+        values = [table.channels()[0].raw_data for table in tables]
+        assert [len(some) for some in values if len(some)] == [100]
+        assert_pattern(np.concatenate(values), 0)
+    # Opened by the first one, they are one recording.
+    log = daqring.open(path)
+    assert log.finished
+    assert [gap for _, gap in log.gaps] == list(report.gaps)
+    groups = [group for group in log.groups.values() if not group.housekeeping]
+    assert sum(len(group.channels[1]) for group in groups) == 300
+
+
+def test_where_a_restart_goes_on_is_checked():
+    with pytest.raises(daqring.TaskError, match="'group' or 'file', not 'folder'"):
+        daqring.Restart(into="folder")
 
 
 def test_it_gives_up_after_so_many_attempts(stepped, tmp_path, caplog):
@@ -305,6 +350,66 @@ def test_silence_can_be_answered_by_a_restart(stepped, tmp_path):
 
 
 # -- a request to end -----------------------------------------------------------------------------
+
+
+def press_again_while_finishing(monkeypatch, presses: list[str]) -> None:
+    """Ctrl-C while the readers are waited for, before and after the file is finished."""
+
+    def pressing(owner, name):
+        whole = getattr(owner, name)
+
+        def pressed(self, *arguments, **words):
+            presses.append(name)
+            signal.raise_signal(signal.SIGINT)
+            result = whole(self, *arguments, **words)
+            signal.raise_signal(signal.SIGINT)
+            return result
+
+        monkeypatch.setattr(owner, name, pressed)
+
+    pressing(Acquisition, "wait")
+    pressing(daqring.Recorder, "_final_properties")
+    pressing(daqring.Recorder, "_make_report")
+
+
+FINISHING = ["wait", "_final_properties", "_make_report"]
+
+
+def test_a_second_ctrl_c_finishes_the_file_all_the_same(simulator, tmp_path, monkeypatch, caplog):
+    simulator(product="PXIe-6396", clock="real")
+    presses: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with make() as task:
+        press_again_while_finishing(monkeypatch, presses)
+        threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+        report = daqring.record(task, tmp_path / "run.tdms", block_ms=50, progress=False)
+    assert list(dict.fromkeys(presses)) == FINISHING
+    assert (report.stop_reason, report.lost, report.error) == ("interrupted", 0, None)
+    assert caplog.text.count("is still being finished") == 1
+    assert signal.getsignal(signal.SIGINT) is before
+    log = daqring.open(tmp_path / "run.tdms")
+    assert log.finished
+    raw = log["rig/Dev1/ai1"].raw[:]
+    assert len(raw) == report.samples_per_channel > 0
+    assert_pattern(raw, 1)
+
+
+def test_a_first_ctrl_c_while_finishing_comes_out_behind_it(stepped, tmp_path, monkeypatch):
+    presses: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with make() as task:
+        recorder = daqring.Recorder(task, tmp_path / "run.tdms", block_ms=50)
+        recorder.start()
+        daqring.sim.step(0.1)
+        until(lambda: recorder.stats()["samples"] == 100)
+        press_again_while_finishing(monkeypatch, presses)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.close()
+        assert list(dict.fromkeys(presses)) == FINISHING
+        assert recorder.close() is recorder.report
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (recorder.report.samples_per_channel, recorder.report.stop_reason) == (100, "stopped")
+    assert daqring.open(tmp_path / "run.tdms").finished
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="SIGTERM cannot be sent to a thread here")

@@ -142,7 +142,7 @@ def record(
 
     Returns:
         The :class:`Report`. Ctrl-C ends the recording early but in order, with the report
-        (``stop_reason == "interrupted"``).
+        (``stop_reason == "interrupted"``); pressed again, it changes nothing: the file is finished.
 
     Raises:
         TaskError: The task or an argument cannot be recorded; nothing was started.
@@ -905,6 +905,9 @@ class Recorder:
         why, tries, due = pending
         if time.monotonic() < due:
             return True
+        if restart.into == "file" and self._path is not None and self._unwritten(native):
+            # What the old tasks brought belongs into the old file.
+            return True
         tasks: TaskSet | None = None
         acquisitions: list[Acquisition] = []
         try:
@@ -922,6 +925,8 @@ class Recorder:
                 new.prepare()
             for number in self._links.order:
                 acquisitions[number].start()
+            if restart.into == "file" and self._path is not None:
+                native.next_file()
             for new in acquisitions:
                 owner = acquisitions[self._links.root(new.number)]
                 new.read(native, owner, logged=self._path is not None)
@@ -946,6 +951,14 @@ class Recorder:
             self._stop_readers()
         return True
 
+    def _unwritten(self, native: _native.Recording) -> bool:
+        """Whether blocks are on their way into the log."""
+        counts = native.stats()
+        return counts is not None and any(
+            stream["committed"] > sum(stream[way] for way in ("written", "gated", "dropped", "failed"))
+            for stream in counts["streams"]
+        )
+
     def _close_streams(self) -> bool:
         """No more samples will come; the watch is not to go on."""
         if self._restart is not None and self._native is not None:
@@ -959,11 +972,12 @@ class Recorder:
         self._end("stopped")
         if self._monitor is None or self._report is not None:
             return
-        self._monitor.end()
-        try:
-            self._finish_log()
-        finally:
-            self._monitor.withdraw()
+        with _unbroken(self, again=self._stop_reason == "interrupted"):
+            self._monitor.end()
+            try:
+                self._finish_log()
+            finally:
+                self._monitor.withdraw()
 
     def _finish_log(self) -> None:
         with self._lock:
@@ -1166,6 +1180,34 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _unbroken(recorder: Recorder, *, again: bool) -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the file is finished; where one ended the recording already, `again`,
+    more of them change nothing."""
+    handlers: dict[int, Any] = {}
+    came: list[int] = []
+
+    def later(number: int, frame: object) -> None:
+        if not came:
+            logger.warning("%s is still being finished; please wait", recorder)
+        came.append(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, later)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in dict.fromkeys(came):
+        if not again:
+            handlers[number](number, None)
 
 
 def _called(number: int, task: nidaqmx.Task) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from daqring.errors import TaskError
 
@@ -16,11 +17,11 @@ RESTARTS = {"device error": 5, "device overflow": 2, "overwrite": 1, "no samples
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Restart:
-    """Makes the tasks anew after a failure and goes on, in the same file.
+    """Makes the tasks anew after a failure and goes on, in the same file or in another one.
 
     It needs a function that makes the tasks (``daqring.record(make_tasks, ...)``): the task of a device
-    that went away cannot be used again. What comes afterwards stands in groups of its own, behind a gap
-    that is counted by the host's clock where the samples have a rate, and unknown otherwise.
+    that went away cannot be used again. What comes afterwards stands apart (`into`), behind a gap that is
+    counted by the host's clock where the samples have a rate, and unknown otherwise.
     """
 
     #: After what: ``"device error"`` (unplugged, reset, ...), ``"device overflow"``, ``"overwrite"``,
@@ -30,12 +31,17 @@ class Restart:
     attempts: int | None = 10
     #: Seconds between two tries.
     wait: float = 1.0
+    #: Where what comes afterwards stands: ``"group"``: in groups of their own of the same file;
+    #: ``"file"``: in a file of its own, named as by a rotation (``run.tdms``, ``run_0001.tdms``, ...).
+    into: Literal["group", "file"] = "group"
 
     def __post_init__(self) -> None:
         for reason in self.reasons:
             if reason not in RESTARTS:
                 known = ", ".join(map(repr, RESTARTS))
                 raise TaskError(f"restart on {reason!r} is not known; choose from {known}")
+        if self.into not in ("group", "file"):
+            raise TaskError(f"into must be 'group' or 'file', not {self.into!r}")
         if not self.reasons:
             raise TaskError("a restart needs a reason: on='device error', for example")
         if self.attempts is not None and (

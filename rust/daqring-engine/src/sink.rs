@@ -60,6 +60,8 @@ pub struct LogSink {
     /// Per stream what its blocks' runs become, where they are not the file's channels already, and its start time.
     runs: HashMap<usize, Runs>,
     start_ns: HashMap<usize, i64>,
+    /// Whether the next block begins another file.
+    next_file: bool,
 }
 
 /// Something for the log besides blocks.
@@ -90,6 +92,8 @@ pub enum Note {
         /// Values in each run.
         samples: u64,
     },
+    /// The next block begins another file.
+    NextFile,
 }
 
 /// Takes notes for a log from any thread. They are written with the next block, or at the end.
@@ -139,6 +143,7 @@ impl LogSink {
             added: HashMap::new(),
             runs: HashMap::new(),
             start_ns: HashMap::new(),
+            next_file: false,
         })
     }
 
@@ -164,6 +169,7 @@ impl LogSink {
         for note in self.notes.take() {
             match note {
                 Note::Event { text, host_time_ns } => self.log.annotate(&text, host_time_ns)?,
+                Note::NextFile => self.next_file = true,
                 Note::Clock { stream, pair } => self.log.note_clock(stream, pair)?,
                 Note::Values {
                     group,
@@ -231,6 +237,9 @@ impl Sink for LogSink {
         data: &[u8],
     ) -> Result<(), LogError> {
         self.write_notes()?;
+        if std::mem::take(&mut self.next_file) {
+            self.log.begin_file(header.host_time_ns)?;
+        }
         let mut block = Block {
             group: stream,
             seq: header.seq,

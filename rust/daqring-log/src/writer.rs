@@ -1018,6 +1018,19 @@ impl LogWriter {
         }
     }
 
+    /// Goes on in another file from the next block on, whatever the [`Rotation`] says; unless nothing is in
+    /// the current one. It is named as after a rotation.
+    ///
+    /// # Errors
+    /// The medium's error, or that the file is there already; the writer is failed then.
+    pub fn begin_file(&mut self, host_time_ns: i64) -> Result<(), LogError> {
+        let gathered = |stream: &Stream| stream.gather.as_ref().is_some_and(|own| own.bytes() > 0);
+        match self.file.segments == 0 && !self.streams.iter().any(gathered) {
+            true => Ok(()),
+            false => self.rotate(host_time_ns),
+        }
+    }
+
     /// Completes the current file and goes on in the next.
     fn rotate(&mut self, host_time_ns: i64) -> Result<(), LogError> {
         let index = self.file.index + 1;

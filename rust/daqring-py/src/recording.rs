@@ -346,6 +346,11 @@ impl Recording {
         self.notes.add(Note::Event { text, host_time_ns });
     }
 
+    /// Lets the next block begin another file.
+    fn next_file(&self) {
+        self.notes.add(Note::NextFile);
+    }
+
     /// Notes that a sample and readings of the host's clocks belong together.
     fn note_clock(&self, stream: usize, sample: u64, monotonic_ns: i64, utc_ns: i64) {
         let pair = ClockPair {
