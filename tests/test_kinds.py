@@ -307,6 +307,63 @@ def test_a_clock_from_outside_gets_times(simulator, tmp_path):
             daqring.record(task, tmp_path / "c.tdms", times="never", progress=False)
 
 
+@pytest.mark.parametrize("grouping", [LineGrouping.CHAN_PER_LINE, LineGrouping.CHAN_FOR_ALL_LINES])
+def test_a_sample_at_each_change_with_its_time(simulator, tmp_path, reader, grouping):
+    """As many samples, of the same values, as nidaqmx reads; each with the host's time."""
+    simulator(clock="stepped", product="PCIe-6363")
+    daqring.sim.signal("Dev1/port0/line0", daqring.sim.pulses(1000, 0.5))
+    daqring.sim.signal("Dev1/port0/line1", daqring.sim.pulses(250, 0.5))
+
+    def make() -> nidaqmx.Task:
+        task = nidaqmx.Task("changes")
+        task.di_channels.add_di_chan("Dev1/port0/line0:1", line_grouping=grouping)
+        task.timing.cfg_change_detection_timing(
+            "Dev1/port0/line0", "Dev1/port0/line1", AcquisitionType.CONTINUOUS, 1000
+        )
+        return task
+
+    with make() as task:
+        task.start()
+        daqring.sim.step(0.2)
+        expected = np.atleast_2d(task.read(nidaqmx.constants.READ_ALL_AVAILABLE))
+    # 200 rising edges of line 0, and a falling one of line 1 every 4 ms.
+    assert expected.shape[1] in range(248, 252)
+    with make() as task:
+        before = time.time()
+        with daqring.Recorder(task, tmp_path / "run.tdms") as recorder:
+            for _ in range(20):
+                daqring.sim.step(0.01)
+                # The steps are that far apart by the host's clock, too.
+                time.sleep(0.01)
+            deadline = time.monotonic() + 20
+            while recorder.stats()["samples"] < expected.shape[1]:
+                assert time.monotonic() < deadline
+                recorder.wait(0.02)
+        report = recorder.report
+    assert report.streams[0].timing == "change detection"
+    assert (report.reader, report.lost, report.stop_reason) == (reader, 0, "stopped")
+    assert report.samples_per_channel == expected.shape[1]
+    file = nptdms.TdmsFile.read(tmp_path / "run.tdms")["changes"]
+    lines = [channel for channel in file.channels() if channel.name != "time"]
+    log = daqring.open(tmp_path / "run.tdms")
+    assert len(lines) == len(expected) == (2 if grouping is LineGrouping.CHAN_PER_LINE else 1)
+    for line, values in zip(lines, expected, strict=True):
+        assert "wf_increment" not in line.properties
+        np.testing.assert_array_equal(line[:], values)
+        np.testing.assert_array_equal(log[f"changes/{line.name}"].raw[:], values)
+    times = times_of(tmp_path / "run.tdms", "changes")
+    assert len(times) == expected.shape[1]
+    assert (np.diff(times) >= 0).all()
+    assert before - 1e-5 <= times[0] <= times[-1] <= time.time()
+    # They tell when the changes came: spread over the 0.2 s, not all of one moment.
+    assert times[-1] - times[0] >= 0.1
+    with (
+        make() as task,
+        pytest.raises(daqring.TaskError, match="change detection timing has no rate to turn seconds"),
+    ):
+        daqring.record(task, tmp_path / "b.tdms", seconds=1, progress=False)
+
+
 def test_times_of_the_host_beside_a_clock(make_task, tmp_path):
     task = make_task(
         "Dev1/ai0", 1000, name="rig", mode=AcquisitionType.FINITE, samples=500, product="PCIe-6363"

@@ -1184,8 +1184,8 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _unbroken(recorder: Recorder, *, again: bool) -> Iterator[None]:
-    """In the main thread, Ctrl-C and SIGTERM wait until the file is finished; where one ended the recording already, `again`,
-    more of them change nothing."""
+    """In the main thread, Ctrl-C and SIGTERM wait until the file is finished; where one ended the
+    recording already, `again`, more of them change nothing."""
     handlers: dict[int, Any] = {}
     came: list[int] = []
 
