@@ -15,6 +15,16 @@ type Arguments = &'static [(&'static str, &'static str)];
 const OBJECTS: &[(&str, &str, Arguments)] = &[
     ("Buffer", "BufferAttribute", &[("task", "*mut c_void")]),
     (
+        "CalibrationInfo",
+        "CalInfoAttribute",
+        &[("device", "*const c_char")],
+    ),
+    (
+        "ExportSignal",
+        "ExportedSignalAttribute",
+        &[("task", "*mut c_void")],
+    ),
+    (
         "Channel",
         "ChanAttribute",
         &[("task", "*mut c_void"), ("channel", "*const c_char")],

@@ -25,6 +25,7 @@ _KEYS: dict[str, type] = {
     "hostname": str,
     "address": str,
     "reserved": bool,
+    "simulated": bool,
 }
 
 
@@ -60,6 +61,7 @@ def load(path: str | os.PathLike[str]) -> tuple[list[Spec], dict[str, Any]]:
     TOML: a table for each device, ``[devices.Dev1]`` with ``product = "PCIe-6363"``. Further keys:
     ``serial``; for modules ``chassis`` (a device's name) and ``slot``; for PXI boards
     ``pxi_chassis`` and ``slot``; for network chassis ``hostname``, ``address`` and ``reserved``.
+    ``simulated`` (false) makes a device say that it is real.
 
     NI's format (``.ini``, ``.nce.ini``): sections ``[DAQmxDevice Dev1]``, ``[DAQmxCDAQChassis ...]``
     and ``[DAQmxCDAQModule ...]``. Accessories, channels, tasks and scales are passed over.
@@ -265,7 +267,7 @@ def to_ini(specs: Iterable[Mapping[str, Any]]) -> str:
         lines += [
             f"ProductType = {one['product']}",
             f"DevSerialNum = 0x{one.get('serial') or 0:X}",
-            "DevIsSimulated = 1",
+            f"DevIsSimulated = {0 if one.get('simulated') is False else 1}",
         ]
         if one.get("chassis"):
             lines.append(f"CompactDAQ.ChassisDevName = {one['chassis']}")

@@ -31,6 +31,7 @@ struct Described {
     hostname: Option<String>,
     address: Option<String>,
     reserved: Option<bool>,
+    simulated: Option<bool>,
 }
 
 /// Replaces all devices by those that dictionaries describe.
@@ -48,6 +49,7 @@ fn sim_configure(py: Python<'_>, devices: Vec<Described>) -> PyResult<()> {
             hostname: one.hostname,
             address: one.address,
             reserved: one.reserved,
+            simulated: one.simulated,
         })
         .collect();
     py.detach(|| control::configure_devices(&specs))
@@ -70,6 +72,7 @@ fn sim_device_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             entry.set_item("hostname", spec.hostname)?;
             entry.set_item("address", spec.address)?;
             entry.set_item("reserved", spec.reserved)?;
+            entry.set_item("simulated", spec.simulated)?;
             Ok(entry)
         })
         .collect()

@@ -10,6 +10,7 @@ use std::ffi::{c_char, c_void};
 use nidaqmx_sim::abi::*;
 use nidaqmx_sim::abi_channels::*;
 use nidaqmx_sim::abi_outputs::*;
+use nidaqmx_sim::abi_terminals::*;
 
 /// Keeps every exported function of the simulator in this library.
 #[used]

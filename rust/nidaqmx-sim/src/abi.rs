@@ -310,9 +310,10 @@ export! {
         done(device::reset(&load_text(name)))
     }
 
-    /// A simulated device that exists passes.
+    /// A simulated device that can be reached passes.
     fn DAQmxSelfTestDevice(device: *const c_char) {
-        driver().device(&load_text(device)).map(|_| 0)
+        let device = driver().device(&load_text(device))?;
+        done(driver().check_present(&device))
     }
 
     // ---- tasks ----
@@ -1025,4 +1026,5 @@ pub fn link() -> usize {
         ^ crate::abi_counter::DAQmxCfgImplicitTiming as *const () as usize
         ^ crate::abi_digital::DAQmxCfgChangeDetectionTiming as *const () as usize
         ^ crate::abi_outputs::DAQmxWriteRaw as *const () as usize
+        ^ crate::abi_terminals::DAQmxConnectTerms as *const () as usize
 }

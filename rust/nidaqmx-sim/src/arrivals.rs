@@ -189,12 +189,25 @@ impl Engine {
         self.runs.last().map(|run| run.began)
     }
 
-    fn samples(&self, now: u64) -> u64 {
+    /// How often it had started at a time, by the clock.
+    pub(crate) fn starts(&self, now: u64) -> u64 {
+        let later = self.runs.iter().filter(|run| run.began > now).count();
+        self.started - later as u64
+    }
+
+    /// When it started, counted from 0, by the clock; `None` where that is not known any more or yet.
+    pub(crate) fn start(&self, number: u64) -> Option<u64> {
+        let forgotten = self.started - self.runs.len() as u64;
+        let place = usize::try_from(number.checked_sub(forgotten)?).ok()?;
+        self.runs.get(place).map(|run| run.began)
+    }
+
+    pub(crate) fn samples(&self, now: u64) -> u64 {
         self.before + self.runs.iter().map(|run| run.samples(now)).sum::<u64>()
     }
 
     /// When there have been so many samples, by the clock; `None` where nobody knows.
-    fn time(&self, samples: u64) -> Option<u64> {
+    pub(crate) fn time(&self, samples: u64) -> Option<u64> {
         let run = self.runs.last()?;
         let earlier = self.runs[..self.runs.len() - 1]
             .iter()

@@ -29,6 +29,8 @@ pub struct DeviceSpec {
     pub address: Option<String>,
     /// Whether this host has the network chassis reserved; it has, where nothing is said.
     pub reserved: Option<bool>,
+    /// Whether the device says that it is simulated; it does, where nothing is said.
+    pub simulated: Option<bool>,
 }
 
 fn refuse<T>(text: String) -> Result<T, ConfigError> {
@@ -109,6 +111,7 @@ pub fn configure_devices(specs: &[DeviceSpec]) -> Result<(), ConfigError> {
                 Some(_) => u32::MAX,
             },
         );
+        device.simulated = spec.simulated.unwrap_or(true);
         network(&mut device, spec, &mut free)?;
         made.push(device);
     }
@@ -259,6 +262,7 @@ pub fn device_specs() -> Vec<DeviceSpec> {
                 .network
                 .as_ref()
                 .map(|_| driver().network.check(device).is_ok()),
+            simulated: (!device.simulated).then_some(false),
         })
         .collect()
 }

@@ -84,6 +84,8 @@ pub fn reset() {
     driver.saved.forget();
     crate::wire::forget(None);
     crate::route::forget();
+    crate::terminal::forget(None);
+    crate::rest::forget();
 }
 
 /// Clears every task; calls that wait in one fail.

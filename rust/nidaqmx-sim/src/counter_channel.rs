@@ -877,7 +877,13 @@ pub(crate) fn at_terminal(device: &Device, terminal: &str, signals: &Signals) ->
         false => format!("{}/{bare}", device.name),
     };
     let look = |name: &str| put_there(name, signals);
+    if let Some((source, inverted)) = crate::terminal::behind(&full) {
+        // What a route brings counts, whatever else is at the terminal.
+        return at_terminal(device, &source, signals)
+            .map(|input| crate::terminal::turned(input, inverted));
+    }
     look(&full)
+        .or_else(|| crate::terminal::of_engine(&full))
         .or_else(|| look(&behind(device, &full)?))
         .or_else(|| look(&shared_line(&full)?))
         .or_else(|| {

@@ -19,6 +19,8 @@ pub(crate) struct Device {
     pub(crate) network: Option<crate::network::Network>,
     /// Number of the PXI chassis and of the slot; `u32::MAX` where they are not known.
     pub(crate) pxi: (u32, u32),
+    /// What the device says of itself; nothing else depends on it.
+    pub(crate) simulated: bool,
 }
 
 /// Where internal channels begin among the numbers of analog inputs.
@@ -215,7 +217,7 @@ impl Device {
         Ok(match row.id {
             0x631 => Value::text(product.name),
             0x632 => Value::U32(self.serial),
-            0x22CA => Value::Bool(true),
+            0x22CA => Value::Bool(self.simulated),
             0x231D => Value::U32(product.number),
             0x231E => names(
                 (0..ai.map_or(0, |ai| ai.channels))
@@ -395,7 +397,7 @@ impl Device {
         self.product.bus == bus::PXIE
     }
 
-    fn lines(&self) -> Vec<Physical> {
+    pub(crate) fn lines(&self) -> Vec<Physical> {
         (0u32..)
             .zip(self.product.ports)
             .flat_map(|(port, &ports)| (0..ports.width).map(move |line| Physical::Line(port, line)))
@@ -638,7 +640,8 @@ pub(crate) fn analog_engines(device: &Device) -> Vec<String> {
     }
 }
 
-/// `DAQmxResetDevice`: aborts the tasks that use the device.
+/// `DAQmxResetDevice`: aborts the tasks that use the device, takes routes between its terminals away
+/// and puts its outputs back to what they are after power-up.
 pub(crate) fn reset(name: &str) -> Result<()> {
     let driver = crate::driver::driver();
     let device = driver.device(name)?;
@@ -647,5 +650,8 @@ pub(crate) fn reset(name: &str) -> Result<()> {
             task.abort(code::RUNTIME_ABORTED_ROUTING);
         }
     }
+    driver.check_present(&device)?;
+    crate::terminal::forget(Some(&device.name));
+    crate::rest::power_up(&device);
     Ok(())
 }

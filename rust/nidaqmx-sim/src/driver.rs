@@ -156,6 +156,7 @@ pub(crate) fn device(name: &str, product: &str) -> Option<Device> {
             address: "0.0.0.0".to_owned(),
         }),
         pxi: (u32::MAX, u32::MAX),
+        simulated: true,
     })
 }
 
@@ -261,6 +262,7 @@ impl Driver {
             .remove(&handle)
             .ok_or_else(|| Error::new(code::INVALID_TASK))?;
         task.clear();
+        crate::terminal::withdraw(handle);
         Ok(())
     }
 
@@ -305,6 +307,7 @@ impl Driver {
 
     pub(crate) fn release(&self, handle: usize) {
         lock(&self.reservations).retain(|_, holder| *holder != handle);
+        crate::terminal::release(handle);
     }
 
     // ---- clock and signals ----
@@ -339,7 +342,6 @@ impl Driver {
 
     /// A task puts a signal on a terminal (`/Dev1/PFI12`) or a line (`Dev1/port0/line3`), until
     /// another one does, or `None` takes it away. Its times are those of the clock.
-    #[allow(dead_code)]
     pub(crate) fn drive(&self, terminal: &str, wave: Option<Arc<dyn Wave>>) {
         let terminal = terminal.trim_start_matches('/').to_ascii_lowercase();
         let mut driven = write(&self.driven);
@@ -352,6 +354,12 @@ impl Driver {
     /// Does something with what an engine's clock (`dev1/ai`) has done.
     pub(crate) fn engine<T>(&self, name: &str, act: impl FnOnce(&mut Engine) -> T) -> T {
         act(lock(&self.engines).entry(name.to_owned()).or_default())
+    }
+
+    /// Takes away what tasks put on the terminals and lines of a device.
+    pub(crate) fn undrive(&self, device: &str) {
+        let prefix = format!("{}/", device.to_ascii_lowercase());
+        write(&self.driven).retain(|name, _| !name.starts_with(&prefix));
     }
 
     /// What a task puts on a terminal or a line.

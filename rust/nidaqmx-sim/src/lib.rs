@@ -24,6 +24,7 @@
 //! | `sensor`, `combined`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
 //! | `output`, `pulse`, `content`, `generation` | outputs: channels, pulses, what was written, what a run puts out |
 //! | `wire`, `route` | what outputs put on wires and terminals, and who sees it |
+//! | `terminal`, `rest` | routes and exported signals; power-up states and calibration info |
 //! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
 //! | `product`, `product_boards`, `product_modules`, `device`, `network` | product types and devices |
 //! | `attribute`, `attribute_table`, `names`, `error` | the C interface's attributes, lists and errors |
@@ -41,6 +42,7 @@ pub mod abi_logging;
 pub mod abi_more_inputs;
 pub mod abi_outputs;
 pub mod abi_saved;
+pub mod abi_terminals;
 mod arrivals;
 mod attribute;
 mod attribute_table;
@@ -73,6 +75,7 @@ mod product_boards;
 mod product_modules;
 mod pulse;
 mod read;
+mod rest;
 mod route;
 mod run;
 mod saved;
@@ -81,6 +84,7 @@ mod scaling;
 mod sensor;
 mod signal;
 mod task;
+mod terminal;
 mod thermocouple;
 mod timing;
 mod trigger;

@@ -63,6 +63,7 @@ struct State {
     auto_started: bool,
     triggers: Triggers,
     events: Events,
+    exports: crate::terminal::Exports,
     /// A read took the last sample and stopped the task that it had started.
     finished: bool,
     /// The thread that is in a callback of this task now.
@@ -104,6 +105,7 @@ impl Task {
                 auto_started: false,
                 triggers: Triggers::default(),
                 events: Events::default(),
+                exports: Default::default(),
                 finished: false,
                 calling: None,
                 aborted: None,

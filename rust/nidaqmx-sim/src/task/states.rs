@@ -70,6 +70,12 @@ impl Task {
             driver().check_present(&device)?;
         }
         driver().reserve(&plan.resources, self.handle)?;
+        if let Err(error) = crate::terminal::hold(self.handle) {
+            if state.phase < Phase::Reserved {
+                driver().release(self.handle);
+            }
+            return Err(error);
+        }
         Ok(plan)
     }
 

@@ -55,6 +55,34 @@ impl Task {
         Ok(())
     }
 
+    pub(crate) fn get_export(&self, id: i32) -> Result<Value> {
+        self.state()?.exports.get(id)
+    }
+
+    /// Changes what the task exports, all of it or nothing.
+    pub(crate) fn set_exports(
+        &self,
+        change: impl FnOnce(&mut crate::terminal::Exports) -> Result<()>,
+    ) -> Result<()> {
+        let mut state = self.state()?;
+        if state.phase == Phase::Running {
+            return Err(Error::new(code::CANNOT_SET_WHILE_RUNNING));
+        }
+        let family = state.family();
+        let Some(channel) = state.channels.first() else {
+            return Err(Error::new(code::NO_CHANS_IN_TASK));
+        };
+        let mut exports = state.exports.clone();
+        change(&mut exports)?;
+        exports.announce(self.handle, &channel.device, family, channel.physical);
+        state.exports = exports;
+        state.unverify();
+        if state.phase >= Phase::Reserved {
+            crate::terminal::hold(self.handle)?;
+        }
+        Ok(())
+    }
+
     /// A trigger arrives, where the task waits for one from this source (or from any).
     pub(crate) fn triggered(&self, source: Option<&str>) -> bool {
         let mut guard = lock(&self.state);
@@ -107,6 +135,18 @@ pub(super) enum Start {
         engine: String,
     },
     Never,
+}
+
+/// The terminal that a signal comes from, as routes bring it to a terminal; in lower case.
+pub(super) fn source_of(devices: &[Arc<crate::device::Device>], terminal: &str) -> String {
+    let bare = terminal.trim().trim_start_matches('/').to_ascii_lowercase();
+    let full = match devices.first() {
+        Some(device) if !driver().has_terminal(&bare) => {
+            format!("{}/{bare}", device.name.to_ascii_lowercase())
+        }
+        _ => bare.clone(),
+    };
+    crate::terminal::behind(&full).map_or(bare, |(source, _)| source)
 }
 
 /// Samples that are looked at for a trigger; all signals repeat themselves within fewer.
@@ -165,7 +205,7 @@ impl State {
         };
         match triggers.start {
             trigger::kind::DIGITAL_EDGE => {
-                let bare = source.trim_start_matches('/').to_ascii_lowercase();
+                let bare = source_of(&self.devices(), source);
                 if let Some(engine) = bare.strip_suffix("/starttrigger")
                     && (engine.ends_with("/ai") || engine.ends_with("/di"))
                 {

@@ -281,12 +281,7 @@ impl State {
         if self.timing.onboard() {
             return Ok(Pace::Clock(rate));
         }
-        let source = self
-            .timing
-            .source
-            .trim()
-            .trim_start_matches('/')
-            .to_ascii_lowercase();
+        let source = super::triggers::source_of(&self.devices(), &self.timing.source);
         if let Some(engine) = source.strip_suffix("/sampleclock")
             && (engine.ends_with("/ai") || engine.ends_with("/di"))
         {
