@@ -30,6 +30,7 @@ from daqring.sim._control import (
     wire,
 )
 from daqring.sim._install import install, installed, is_installed, library_path, uninstall
+from daqring.sim._trace import trace
 from daqring.sim._waves import Edges, Encoder, Pulses, edges, encoder, pulses
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "save_devices",
     "signal",
     "step",
+    "trace",
     "transfer",
     "trigger",
     "uninstall",
