@@ -1203,11 +1203,11 @@ def _unbroken(recorder: Recorder, *, again: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    for number in dict.fromkeys(came):
+        for kept, handler in handlers.items():
+            signal.signal(kept, handler)
+    for late in dict.fromkeys(came):
         if not again:
-            handlers[number](number, None)
+            handlers[late](late, None)
 
 
 def _called(number: int, task: nidaqmx.Task) -> str:
