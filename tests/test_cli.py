@@ -146,6 +146,27 @@ def nidaqmx_is_installed() -> bool:
     return find_library("nidaqmx") is not None or find_library("nicaiu") is not None
 
 
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [("run.txt", "a name that ends with .tdms"), ("run", ".tdms"), ("below/run.tdms", "make it first")],
+)
+def test_an_output_that_cannot_be(tmp_path, out, told):
+    result = record(tmp_path / out, "--samples", "10", "--unthrottled")
+    assert result.returncode == 1
+    assert told in result.stderr
+    # One line: no usage, and no warning of tasks that were left open.
+    assert len(result.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_that_is_none(tmp_path):
+    result = record(tmp_path / "run.tdms", "--seconds", "long")
+    assert result.returncode == 1
+    assert result.stderr.startswith("daqring: argument --seconds: 'long' is not a number")
+    endless = record(tmp_path / "run.tdms", "--samples", "inf")
+    assert "inf is not a whole number" in endless.stderr
+
+
 @pytest.mark.parametrize("out", ["", "."])
 def test_a_folder_is_no_output(tmp_path, out):
     result = record(tmp_path / out, "--samples", "10", "--unthrottled")
@@ -159,6 +180,7 @@ def test_an_existing_file_is_not_touched(tmp_path):
     result = record(out, "--samples", "10", "--unthrottled")
     assert result.returncode == 1
     assert "--overwrite" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
     assert out.read_bytes() == b"precious"
     assert record(out, "--samples", "10", "--unthrottled", "--overwrite").returncode == 0
 
@@ -168,10 +190,12 @@ def test_reading_what_is_no_recording(tmp_path, command):
     missing = run(command, tmp_path / "missing.tdms")
     assert missing.returncode == 1
     assert "No such file" in missing.stderr
+    assert "correct the path" in missing.stderr
     (tmp_path / "text.tdms").write_text("not a recording" * 100)
     wrong = run(command, tmp_path / "text.tdms")
     assert wrong.returncode == 1
     assert "TDMS" in wrong.stderr
+    assert "text.tdms: " in wrong.stderr
     assert "Traceback" not in missing.stderr + wrong.stderr
 
 
@@ -316,3 +340,20 @@ sys.exit(daqring.cli.main(sys.argv[1:]))
     assert "samples were lost" in result.stderr
     assert json.loads(run("info", out, "--json").stdout)["gaps"][0]["count"] == report["lost"]
     assert run("verify", out).returncode == 3
+
+
+def test_a_recording_without_samples_is_told(tmp_path):
+    (tmp_path / "empty.tdms").touch()
+    for arguments in (("export", "--to", tmp_path / "out.csv"), ("plot", "-o", tmp_path / "out.png")):
+        result = run(arguments[0], tmp_path / "empty.tdms", *arguments[1:])
+        assert result.returncode == 1
+        assert "there are no samples in this recording" in result.stderr
+
+
+def test_info_shows_the_run_file_below_its_name(tmp_path):
+    out = tmp_path / "run.tdms"
+    assert record(out, "--samples", "10", "--unthrottled").returncode == 0
+    lines = run("info", out).stdout.splitlines()
+    at = lines.index("  daqring.run =")
+    assert lines[at + 1].startswith("    | ")
+    assert "    | [[tasks]]" in lines

@@ -52,6 +52,15 @@ def watch(block: float = 0.1, buffer: float = 4.0) -> HealthWatch:
     return HealthWatch(SimpleNamespace(_acquisitions=[acquisition], wanted=None))  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def sim_clock():
+    daqring.sim.install()
+    before = daqring.sim.clock()
+    yield daqring.sim.clock
+    daqring.sim.clock(before)
+    daqring.sim.uninstall()
+
+
 def figures(**changed: Any) -> dict[str, Any]:
     return {
         **{"elapsed": 10.0, "samples": 10_000, "bytes": 10_000_000, "wanted_mb_per_s": 1.0, "lost": 0},
@@ -109,6 +118,62 @@ def test_the_rate_is_that_of_the_last_seconds():
         # A megabyte a second, and none in the last ten seconds.
         looks.look(figures(elapsed=float(second), samples=second, bytes=min(second, 50) * 10**6))
     assert looks.look(figures(elapsed=60.5, samples=1, bytes=50 * 10**6)).actual_mb_per_s == 0.0
+
+
+def test_blocks_of_seconds_are_waited_for():
+    # One block a second, and the looks fall just before it and just after it.
+    looks = watch(block=1.0)
+    for step in range(1, 200):
+        elapsed = step * 0.5
+        whole = int(max(0.0, elapsed - (0.4 if step % 3 else 0.0)))
+        health = looks.look(figures(elapsed=elapsed, samples=whole, bytes=whole * 10**6))
+        assert health.verdict == "GOOD", (elapsed, health.reasons)
+
+
+def test_half_of_the_rate_is_too_little_for_long_blocks_too():
+    looks = watch(block=1.0)
+    for step in range(1, 60):
+        health = looks.look(figures(elapsed=float(step), samples=step, bytes=step // 2 * 10**6))
+    assert "MB/s reach the log" in health.reasons[0]
+
+
+@pytest.mark.parametrize("clock", ["unthrottled", "real"])
+def test_full_buffers_say_nothing_on_an_unthrottled_clock(sim_clock, clock):
+    sim_clock(clock)
+    full = figures(ring_fill=1.0, driver_fill=1.0, ring_margin_s=0.0, driver_margin_s=0.0)
+    assert watch().look(full).verdict == ("GOOD" if clock == "unthrottled" else "BAD")
+    assert watch().look(full | {"lost": 1}).verdict == "BAD"
+
+
+def test_a_slow_task_is_good_while_its_first_segment_is_gathered(make_task, tmp_path):
+    task = make_task(clock="real", rate=100)
+    with daqring.Recorder(task, tmp_path / "run.tdms") as recorder:
+        wait_until(lambda: recorder.stats()["elapsed"] > 6.0)
+        health = recorder.health()
+        assert health.verdict == "GOOD", health.reasons
+        # No segment of a minute is complete, and what was taken counts all the same.
+        assert health.bytes > 0
+
+
+def test_a_plain_script_prints_nothing(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import daqring, daqring.sim, nidaqmx\n"
+        "from daqring import health\n"
+        "from nidaqmx.constants import AcquisitionType\n"
+        "health.BUFFER_WATCH = 1e9  # never good\n"
+        "daqring.sim.install(clock='real')\n"
+        "with nidaqmx.Task() as task:\n"
+        "    task.ai_channels.add_ai_voltage_chan('Dev1/ai0')\n"
+        "    task.timing.cfg_samp_clk_timing(1e4, sample_mode=AcquisitionType.CONTINUOUS)\n"
+        "    with daqring.Recorder(task, 'run.tdms', seconds=1.2) as recorder:\n"
+        "        recorder.wait()\n"
+        "        assert recorder.health().verdict == 'WATCH'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # -- the recorder -------------------------------------------------------------------------------

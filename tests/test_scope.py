@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -66,3 +67,29 @@ def test_a_picture_of_the_window(recorded, tmp_path, monkeypatch):
     assert result.returncode == 0, result.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert len(picture.read_bytes()) > 5000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there always is a display")
+def test_a_machine_without_a_display(recorded, tmp_path):
+    pytest.importorskip("pyqtgraph")
+    environment = {key: value for key, value in os.environ.items() if key not in scope.DISPLAYS}
+
+    def told(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "daqring", "scope", str(recorded), *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    status, said = told()
+    assert status == 1
+    assert "there is no display" in said
+    assert "--picture" in said
+    assert told("--picture", str(tmp_path / "scope.png"))[0] == 0
+    assert (tmp_path / "scope.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("name", "told"), [("x.gif", "must end with .png"), ("no/x.png", "make it first")])
+def test_a_picture_that_cannot_be(recorded, tmp_path, name, told):
+    pytest.importorskip("pyqtgraph")
+    result = run("scope", recorded, "--picture", tmp_path / name)
+    assert result.returncode == 1
+    assert told in result.stderr

@@ -86,13 +86,13 @@ def export(
 ) -> Path:
     """Writes a log, or a part of it, in the format that the ending of `to` names.
 
-    ========== =====================================================================================
-    ``.h5``    HDF5 (h5py): a dataset for each channel under its group, everything else as attributes
+    ============  ==================================================================================
+    ``.h5``       HDF5 (h5py): a dataset for each channel under its group, everything else as attributes
     ``.parquet``  Parquet (pyarrow): a row for each sample of one stream, with ``sample`` and ``time``
-    ``.csv``   the same as text; the lines before the names of the columns begin with ``#``
-    ``.npy``   an array (channels, samples) of one stream, and a ``.json`` beside it with the rest
-    ``.zarr``  Zarr 3: what is stored, compressed; :func:`import_archive` makes the TDMS files of it again
-    ========== =====================================================================================
+    ``.csv``      the same as text; the lines before the names of the columns begin with ``#``
+    ``.npy``      an array (channels, samples) of one stream, and a ``.json`` beside it with the rest
+    ``.zarr``     Zarr 3: what is stored, compressed; :func:`import_archive` makes the TDMS files again
+    ============  ==================================================================================
 
     Args:
         source: A log, or what :func:`open` opens.
@@ -217,6 +217,8 @@ class _Job:
 
     def only_stream(self, what: str) -> LogStream:
         """The one stream that a table can hold."""
+        if not self.streams:
+            raise ValueError("there are no samples in this recording; 'daqring verify' says what is wrong")
         if len(self.streams) != 1:
             raise ValueError(
                 f"{what} holds one stream of {len(self.streams)}; say which: {', '.join(self.streams)}"

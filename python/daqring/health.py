@@ -10,6 +10,8 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from daqring import sim
+
 if TYPE_CHECKING:
     from daqring.recorder import Recorder
 
@@ -90,6 +92,8 @@ class HealthWatch:
             default=None,
         )
         self._wanted = recorder.wanted
+        # Such a clock has samples ready whenever it is asked: buffers are full at any speed.
+        self._unthrottled = sim.is_installed() and sim.clock() == "unthrottled"
         #: Elapsed and bytes of past looks, over the window.
         self._past: collections.deque[tuple[float, int]] = collections.deque([(0.0, 0)])
         #: Samples at the last look that saw new ones, and when that was.
@@ -109,7 +113,10 @@ class HealthWatch:
             self._news = (samples, elapsed)
         running = any(stream["running"] for stream in stats["streams"])
         silence = elapsed - self._news[1] if running else 0.0
-        bad, watch = self._reasons(stats, actual, silence, settled=running and elapsed >= window)
+        # A block more may be there that is not whole yet.
+        part = actual + stats["wanted_mb_per_s"] * self._block / max(elapsed - since, window)
+        slow = running and elapsed >= window and part < RATE_WATCH * stats["wanted_mb_per_s"]
+        bad, watch = self._reasons(stats, actual, silence, slow=slow)
         return Health(
             verdict="BAD" if bad else "WATCH" if watch else "GOOD",
             reasons=(*bad, *watch),
@@ -134,7 +141,7 @@ class HealthWatch:
         )
 
     def _reasons(
-        self, stats: dict[str, Any], actual: float, silence: float, *, settled: bool
+        self, stats: dict[str, Any], actual: float, silence: float, *, slow: bool
     ) -> tuple[list[str], list[str]]:
         """What makes it BAD, and what makes it WATCH."""
         bad: list[str] = []
@@ -148,7 +155,7 @@ class HealthWatch:
             ("driver", "the driver's buffer is read too late"),
         ):
             fill = stats[f"{name}_fill"]
-            if fill >= FILL_WATCH:
+            if fill >= FILL_WATCH and not self._unthrottled:
                 (bad if fill >= FILL_BAD else watch).append(f"{name} {fill:.0%} full: {advice}")
         lasts = stats["disk_seconds"]
         if lasts is not None and lasts < DISK_WATCH:
@@ -156,7 +163,7 @@ class HealthWatch:
         silent = silence >= SILENCE_WATCH + 3 * self._block
         if silent:
             watch.append(f"no samples for {silence:,.0f} s: neither clock nor trigger comes")
-        elif settled and actual < RATE_WATCH * stats["wanted_mb_per_s"]:
+        elif slow and not self._unthrottled:
             watch.append(f"{actual:,.1f} of {stats['wanted_mb_per_s']:,.1f} MB/s reach the log")
         if self._buffers is not None and self._buffers < BUFFER_WATCH:
             watch.append(f"the driver's buffer holds only {self._buffers:.2f} s")

@@ -16,9 +16,13 @@ from daqring.taps import Tap
 if TYPE_CHECKING:
     from daqring.recorder import Recorder
 
-__all__ = ["HISTORY_GROUP", "Monitor"]
+__all__ = ["HISTORY_GROUP", "Monitor", "verdicts"]
 
 logger = logging.getLogger("daqring")
+#: Of the verdicts, and of what a recording ended with. A program that has not set up logging does not see
+#: them on stderr: it is warned of losses, and :meth:`daqring.Recorder.health` tells the rest.
+verdicts = logging.getLogger("daqring.health")
+verdicts.addHandler(logging.NullHandler())
 
 #: The group of the log that holds the history, and its channels with their units.
 HISTORY_GROUP = "health"
@@ -121,7 +125,7 @@ class Monitor:
             if before is None or before.verdict != health.verdict:
                 level = logging.INFO if health.verdict == "GOOD" else logging.WARNING
                 reasons = f": {'; '.join(health.reasons)}" if health.reasons else ""
-                logger.log(level, "%s is %s%s", recorder, health.verdict, reasons)
+                verdicts.log(level, "%s is %s%s", recorder, health.verdict, reasons)
             self._note(recorder, health)
             return health
 

@@ -63,6 +63,8 @@ def plot(
 
     log = source if isinstance(source, Log) else open(source)
     streams = log.streams
+    if not streams:
+        raise ValueError("there are no samples in this recording; 'daqring verify' says what is wrong")
     if stream is None and len(streams) != 1:
         raise ValueError(f"say which stream to draw, of: {', '.join(streams) or 'none'}")
     if stream is not None and stream not in streams:

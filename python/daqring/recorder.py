@@ -29,7 +29,7 @@ from daqring.errors import DiskLowWarning, DriverError, RecordingError, SamplesL
 from daqring.health import Health
 from daqring.log_options import LogOptions
 from daqring.log_options import _seconds as seconds_in
-from daqring.monitor import Monitor
+from daqring.monitor import Monitor, verdicts
 from daqring.placement import Pin, Priority, placement
 from daqring.progress import ProgressBar
 from daqring.readers import Outcome, ReaderChoice
@@ -356,22 +356,26 @@ class Recorder:
         if self._native is not None or self._report is not None:
             raise RuntimeError("a Recorder records once; make a new one for another recording")
         acquisitions = self._acquisitions
-        for acquisition in acquisitions:
-            with self._words_of(acquisition):
-                acquisition.source.verify()
-        native = _native.Recording(
-            self._path,
-            [
-                {**acquisition.stream(), **stages, "overflow": self._overflow}
-                for acquisition, stages in zip(acquisitions, self._stages, strict=True)
-            ],
-            workers=self._workers,
-            feed=self._feed,
-            overwrite=self._overwrite,
-            properties=self._description(),
-            log=self._log,
-            placement=self._placement,
-        )
+        try:
+            for acquisition in acquisitions:
+                with self._words_of(acquisition):
+                    acquisition.source.verify()
+            native = _native.Recording(
+                self._path,
+                [
+                    {**acquisition.stream(), **stages, "overflow": self._overflow}
+                    for acquisition, stages in zip(acquisitions, self._stages, strict=True)
+                ],
+                workers=self._workers,
+                feed=self._feed,
+                overwrite=self._overwrite,
+                properties=self._description(),
+                log=self._log,
+                placement=self._placement,
+            )
+        except BaseException:
+            self._tasks.close()
+            raise
         try:
             self._begin(native)
         except BaseException:
@@ -1090,7 +1094,8 @@ class Recorder:
             for refusal in report.threads:
                 logger.warning("%s: %s", self, refusal)
             level = logging.WARNING if report.samples_lost or self._error is not None else logging.INFO
-            logger.log(
+            # Whoever has not set up logging is told by a warning or an exception.
+            verdicts.log(
                 level,
                 "%s ended (%s): %d samples in all, lost %d%s",
                 self,

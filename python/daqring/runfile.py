@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "RunFileError"]
 
+NOTHING = "nothing to record: give --ai and --rate, --task or --from, or a run file with [[tasks]] or 'from'"
 #: How often the health is noted in the log, unless the description says otherwise.
 HISTORY = "10 s"
 SIMULATION_KEYS = ("devices", "product", "clock", "speed", "signal", "signals", "faults")
@@ -230,7 +231,7 @@ class Run:
         if "tasks" in self.description and "from" in self.description:
             raise self.error(("from",), "give tasks or from, not both")
         if "tasks" not in self.description and "from" not in self.description:
-            raise self.error((), "nothing to record: there are no [[tasks]], and no function to make them")
+            raise self.error((), NOTHING)
         for number, table in enumerate(self.description.get("tasks", [])):
             try:
                 check_task(table, ("tasks", number))

@@ -7,7 +7,10 @@ newest samples. It shows an envelope, the least and greatest value of each colum
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "Scope", "envelope_of", "show"]
 
+#: What tells Qt on Linux where to show a window, or that it is not to.
+DISPLAYS = {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"}
 #: Columns of the envelope.
 COLUMNS = 1000
 #: Samples of each column that are read at most: a long recording is looked at in samples of it.
@@ -121,11 +126,22 @@ def show(path: str | os.PathLike[str], *, seconds: float | None = None, picture:
 
     Raises:
         ImportError: PyQtGraph or Qt is not installed.
+        ValueError: The picture is no PNG.
         OSError, LogFormatError: The log cannot be read.
     """
     import pyqtgraph
 
     daqring.open(path)
+    if picture is not None:
+        if not picture.lower().endswith(".png"):
+            raise ValueError(f"{picture}: the picture's name must end with .png")
+        if not Path(picture).absolute().parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), picture)
+    if sys.platform.startswith("linux") and not (os.environ.keys() & DISPLAYS):
+        # Qt ends the process where it finds no display.
+        if picture is None:
+            raise OSError("there is no display to open a window on; write a picture with --picture FILE.png")
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
     application = pyqtgraph.mkQApp("daqring scope")
     scope = Scope(path, seconds=seconds)
     try:

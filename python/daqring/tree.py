@@ -23,7 +23,14 @@ def describe(log: Log) -> str:
         lines[0] += f" and {len(log.paths) - 1} more files, to {log.paths[-1]}"
     segments = log.to_dict()["segments"]
     lines.append(f"  {_bytes(log.size)} in {segments:,} segments")
-    lines += [f"  {name} = {value}" for name, value in log.properties.items()]
+    for name, value in log.properties.items():
+        first, *more = str(value).rstrip("\n").split("\n")
+        # Text of several lines, such as the run file, stands below its name.
+        lines += (
+            [f"  {name} =", *(f"    | {one}".rstrip() for one in (first, *more))]
+            if more
+            else [f"  {name} = {first}"]
+        )
     for group in log.groups.values():
         if not group.housekeeping:
             lines += _group(group)

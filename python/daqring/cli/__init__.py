@@ -43,6 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_ERROR
+    except daqring.LogFormatError as error:
+        message, files = sentence(error), getattr(arguments, "file", None)
+        # Of several files the message says itself which one it is.
+        if isinstance(files, str) or (isinstance(files, list) and len(files) == 1):
+            name = files if isinstance(files, str) else files[0]
+            message = message if name in message else f"{name}: {message}"
+        return complain(message)
     except (Refusal, daqring.DaqringError, OSError) as error:
         return complain(sentence(error))
 

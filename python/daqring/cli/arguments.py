@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -34,15 +37,30 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence and end with status 1."""
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
         self.exit(EXIT_ERROR, f"daqring: {message} (see '{self.prog} --help')\n")
 
 
 def sentence(error: BaseException) -> str:
     """What an error says to a person, on one line."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}{_advice(error)}"
     return str(error)
+
+
+def _advice(error: OSError) -> str:
+    """What to do about it."""
+    path = Path(os.fsdecode(error.filename))
+    if isinstance(error, FileNotFoundError):
+        if not path.parent.is_dir():
+            return f"; there is no folder {path.parent}: make it first, or correct the path"
+        return f"; correct the path (looked for in {path.parent.absolute()})"
+    if isinstance(error, PermissionError):
+        if path.is_dir():
+            return "; it is a folder: give a file"
+        return "; choose another place, or ask for the right to it"
+    if isinstance(error, IsADirectoryError) and error.strerror == os.strerror(errno.EISDIR):
+        return "; give a file in it"
+    return ""
 
 
 def complain(message: str) -> int:
@@ -65,9 +83,16 @@ def log_to(file: str | None) -> None:
         logger.setLevel(logging.INFO)
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
 def positive(text: str) -> float:
     """A finite number above 0."""
-    value = float(text)
+    value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
     return value
@@ -75,7 +100,7 @@ def positive(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number of 1 or more; 1e6 is one."""
-    value = float(text)
-    if value < 1 or value != int(value):
+    value = _number(text)
+    if not 1 <= value < float("inf") or value != int(value):
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
     return int(value)

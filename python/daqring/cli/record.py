@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -300,6 +301,8 @@ def _record(arguments: argparse.Namespace) -> int:
         print(run.to_toml(), end="")
         return 0
     out = run.out
+    if not out.lower().endswith(".tdms") and not os.path.isdir(out):
+        raise Refusal(f"{out}: what is recorded is TDMS; give the file a name that ends with .tdms")
     return with_driver(run, lambda: _record_run(run, out, arguments))
 
 

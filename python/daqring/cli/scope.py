@@ -47,4 +47,6 @@ def _scope(arguments: argparse.Namespace) -> int:
         show(path, seconds=seconds, picture=arguments.picture)
     except ImportError as error:
         raise Refusal(f"the scope needs PyQtGraph and Qt: pip install 'daqring[scope]' ({error})") from None
+    except ValueError as error:
+        raise Refusal(str(error)) from None
     return 0
