@@ -348,6 +348,10 @@ def test_a_recording_without_samples_is_told(tmp_path):
         result = run(arguments[0], tmp_path / "empty.tdms", *arguments[1:])
         assert result.returncode == 1
         assert "there are no samples in this recording" in result.stderr
+    result = run("defragment", tmp_path / "empty.tdms", tmp_path / "out.tdms")
+    assert result.returncode == 1
+    assert "empty.tdms is empty" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.tdms"]
 
 
 def test_info_shows_the_run_file_below_its_name(tmp_path):

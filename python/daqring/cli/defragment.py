@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 import daqring
@@ -29,6 +30,8 @@ def add(commands: Commands) -> None:
 
 
 def _defragment(arguments: argparse.Namespace) -> int:
+    if os.path.isfile(arguments.file) and not os.path.getsize(arguments.file):
+        raise Refusal(f"{arguments.file} is empty; there is nothing to rewrite")
     try:
         done = daqring.defragment(arguments.file, arguments.out, overwrite=arguments.overwrite)
     except FileExistsError:
