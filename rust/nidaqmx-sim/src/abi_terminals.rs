@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_void};
 
 use crate::abi::{Handle, done, export, given, guarded, offer, put, with_task};
-use crate::attribute::{self, Object, load_list, load_text, store};
+use crate::attribute::{self, Object, Value, load_list, load_text, store};
 use crate::error::{Error, Result, code};
-use crate::{rest, terminal};
+use crate::{rest, terminal, watchdog};
 
 /// Pairs of a name and a number or a place for one, until the first null.
 ///
@@ -257,5 +257,86 @@ export! {
     /// Goes back to the external calibration.
     fn DAQmxRestoreLastExtCalConst(device: *const c_char) {
         done(rest::restore(&load_text(device)))
+    }
+
+    /// Creates a watchdog task.
+    fn DAQmxCreateWatchdogTimerTaskEx(
+        device: *const c_char,
+        name: *const c_char,
+        handle: *mut Handle,
+        timeout: f64,
+    ) {
+        if handle.is_null() {
+            return Err(Error::new(code::NULL_POINTER));
+        }
+        let created = watchdog::create(&load_text(device), &load_text(name), timeout)?;
+        put(handle, created as Handle)?;
+        Ok(0)
+    }
+
+    /// Resets the timer of a watchdog task, or clears its expiration.
+    fn DAQmxControlWatchdogTask(task: Handle, action: i32) {
+        done(with_task(task, |task| watchdog::control(task.handle, action)))
+    }
+
+    /// What lines are after the timer has expired.
+    fn DAQmxCfgWatchdogDOExpirStates(
+        task: Handle,
+        channels: *const c_char,
+        states: *const i32,
+        size: u32,
+    ) {
+        let values: Vec<i32> = load_list(states, size as usize)?;
+        let values: Vec<_> = values.into_iter().map(Value::I32).collect();
+        let channels = load_text(channels);
+        done(with_task(task, |task| watchdog::configure(task.handle, &channels, 0x21A7, &values)))
+    }
+
+    /// What analog outputs are after the timer has expired.
+    fn DAQmxCfgWatchdogAOExpirStates(
+        task: Handle,
+        channels: *const c_char,
+        states: *const f64,
+        kinds: *const i32,
+        size: u32,
+    ) {
+        let volts: Vec<f64> = load_list(states, size as usize)?;
+        let volts: Vec<_> = volts.into_iter().map(Value::F64).collect();
+        let kinds: Vec<i32> = load_list(kinds, size as usize)?;
+        let kinds: Vec<_> = kinds.into_iter().map(Value::I32).collect();
+        let channels = load_text(channels);
+        done(with_task(task, |task| {
+            watchdog::configure(task.handle, &channels, 0x305F, &volts)?;
+            watchdog::configure(task.handle, &channels, 0x305E, &kinds)
+        }))
+    }
+
+    /// An attribute of a watchdog task.
+    fn DAQmxGetWatchdogAttribute(
+        task: Handle,
+        lines: *const c_char,
+        id: i32,
+        value: *mut c_void,
+        size: u32,
+    ) {
+        let lines = load_text(lines);
+        store(&with_task(task, |task| watchdog::get(task.handle, &lines, id))?, value, size)
+    }
+
+    /// Sets an attribute of a watchdog task. The fourth argument is variadic in C.
+    fn DAQmxSetWatchdogAttribute(
+        task: Handle,
+        lines: *const c_char,
+        id: i32,
+        integer: usize,
+        count: u32,
+        float: f64,
+    ) {
+        let lines = load_text(lines);
+        done(with_task(task, |task| {
+            let row = attribute::writable(Object::Watchdog, id)?;
+            let value = given(row.kind, integer, count, float)?;
+            watchdog::set(task.handle, &lines, id, &value)
+        }))
     }
 }

@@ -247,6 +247,7 @@ impl Driver {
     }
 
     pub(crate) fn task(&self, handle: usize) -> Result<Arc<Task>> {
+        crate::watchdog::poll();
         read(&self.tasks)
             .get(&handle)
             .cloned()
@@ -263,6 +264,7 @@ impl Driver {
             .ok_or_else(|| Error::new(code::INVALID_TASK))?;
         task.clear();
         crate::terminal::withdraw(handle);
+        crate::watchdog::forget(handle);
         Ok(())
     }
 

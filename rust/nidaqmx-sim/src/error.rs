@@ -108,6 +108,11 @@ codes! {
     ROUTE_IN_USE_IN_TASK = -89138, "The task cannot put its signal out at this terminal: another route or task uses it.";
     INVALID_SIGNAL_MODIFIER = -89150, "The signal modifier has to say whether the signal is inverted, and nothing else.";
     NO_PHYSICAL_CHANNEL = -200626, "A physical channel has to be named for each power-up state.";
+    WATCHDOG_TIMEOUT = -200668, "The watchdog's timeout has to be between a microsecond and 4294 seconds, or -1 for never.";
+    WATCHDOG_NOT_SUPPORTED = -200662, "The device has no watchdog timer.";
+    CANT_RESET_EXPIRED_WATCHDOG = -200644, "The watchdog timer has expired. Clear the expiration first.";
+    NOT_A_WATCHDOG = -200635, "The task is not a watchdog task.";
+    WRITE_AFTER_WATCHDOG = -200678, "The outputs cannot be written because the device's watchdog timer has expired. Clear the expiration first.";
     READ_CHAN_TYPE_MISMATCH = -200525, "This read function does not read channels of the task's type.";
     INVALID_LINE_GROUPING = -200528, "These lines cannot be grouped like this: whole ports make one channel for all lines, and one channel has 32 lines at most.";
     NO_REF_TRIG = -200282, "The task has no reference trigger, so that a read cannot be relative to it.";

@@ -24,7 +24,7 @@
 //! | `sensor`, `combined`, `conversion`, `thermocouple`, `scale` | from volts to the channel's units, custom scales |
 //! | `output`, `pulse`, `content`, `generation` | outputs: channels, pulses, what was written, what a run puts out |
 //! | `wire`, `route` | what outputs put on wires and terminals, and who sees it |
-//! | `terminal`, `rest` | routes and exported signals; power-up states and calibration info |
+//! | `terminal`, `rest`, `watchdog` | routes and exported signals; power-up states and calibration info; watchdogs |
 //! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
 //! | `product`, `product_boards`, `product_modules`, `device`, `network` | product types and devices |
 //! | `attribute`, `attribute_table`, `names`, `error` | the C interface's attributes, lists and errors |
@@ -88,6 +88,7 @@ mod terminal;
 mod thermocouple;
 mod timing;
 mod trigger;
+mod watchdog;
 mod wave;
 mod waveform;
 mod wire;

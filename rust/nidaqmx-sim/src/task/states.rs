@@ -27,6 +27,9 @@ mod action {
 
 impl Task {
     pub(crate) fn control(&self, what: i32) -> Result<()> {
+        if let Some(done) = crate::watchdog::act(self.handle, what) {
+            return done;
+        }
         match what {
             action::START => self.start(),
             action::STOP => self.stop(),
@@ -80,6 +83,9 @@ impl Task {
     }
 
     pub(crate) fn start(&self) -> Result<()> {
+        if let Some(done) = crate::watchdog::act(self.handle, action::START) {
+            return done;
+        }
         let mut state = self.state()?;
         self.start_locked(&mut state, false)
     }
@@ -89,6 +95,11 @@ impl Task {
             return Ok(());
         }
         state.check_output()?;
+        if crate::output::is_output(state.family()) {
+            for device in state.devices() {
+                crate::watchdog::check(&device)?;
+            }
+        }
         let plan = self.reserve(state)?;
         state.rest = state.phase.max(Phase::Verified);
         if automatic
@@ -188,6 +199,9 @@ impl Task {
     }
 
     pub(crate) fn stop(&self) -> Result<()> {
+        if let Some(done) = crate::watchdog::act(self.handle, action::STOP) {
+            return done;
+        }
         self.drain_log();
         let mut state = self.state()?;
         state.finished = false;

@@ -95,6 +95,11 @@ impl Task {
             },
             Err(error) => return (0, Some(error)),
         };
+        for device in held.devices() {
+            if let Err(error) = crate::watchdog::check(&device) {
+                return (0, Some(error));
+            }
+        }
         let mut written = 0;
         let outcome = self.write_held(&mut held, request, &mut written);
         let state = &mut *held;
