@@ -35,9 +35,6 @@ HISTORY = (
     ("slowest_write", "s"),
 )
 VERDICTS = {"GOOD": 0, "WATCH": 1, "BAD": 2}
-#: The last value of every channel is looked at where the tasks bring less than this (bytes/s): a look
-#: costs a copy of the blocks.
-VALUES_BELOW = 100e6
 #: Values are put into the log in portions of this many, and at the end.
 PORTION = 30
 
@@ -91,14 +88,12 @@ class Monitor:
 
     @staticmethod
     def _tapped(recorder: Recorder) -> list[Tap]:
-        if recorder._bytes_per_second > VALUES_BELOW:
-            return []
         taps = []
         for acquisition in recorder._acquisitions:
             # A stream whose blocks are no arrays of numbers has no last value to show.
             with contextlib.suppress(ValueError, RuntimeError):
-                taps.append(recorder.tap(stream=acquisition.name, depth=1))
-        return [tap for tap in taps if isinstance(tap, Tap)]
+                taps.append(recorder._glimpse(acquisition.name))
+        return taps
 
     def _last_values(self) -> dict[str, tuple[float, str]]:
         for tap in self._taps:

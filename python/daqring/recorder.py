@@ -697,6 +697,11 @@ class Recorder:
             return EnvelopeTap(native, number, shape, self._start_ns(number), depth=depth, every=every)
         raise ValueError(f"kind must be 'blocks' or 'envelope', not {kind!r}")
 
+    def _glimpse(self, stream: str) -> Tap:
+        """A tap that costs one copy of a block for each look, however many blocks go by."""
+        number = self._stream_number(stream)
+        return Tap(self._live(), number, self._shape(number), self._start_ns(number), depth=None)
+
     def capture(self, name: str | None = None) -> None:
         """Takes a record now, by the :class:`daqring.stages.Trigger` of that name, or by all there are.
 

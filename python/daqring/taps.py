@@ -150,10 +150,17 @@ class Tap:
     """
 
     def __init__(
-        self, native: _native.Recording, stream: int, shape: StreamShape, start_ns: int, *, depth: int
+        self,
+        native: _native.Recording,
+        stream: int,
+        shape: StreamShape,
+        start_ns: int,
+        *,
+        depth: int | None,
     ) -> None:
         self.shape = shape
         self._start_ns = start_ns
+        # Without a depth: one block until it is taken, so that each look costs one copy.
         self._tap = _native.Tap(native, stream, blocks=depth)
 
     def next(self, timeout: float = math.inf) -> Block | None:

@@ -26,6 +26,8 @@ pub struct Tap {
     changed: Condvar,
     most_blocks: usize,
     most_samples: u64,
+    /// Blocks that come while it is full are passed over, and not copied.
+    keeps_oldest: bool,
 }
 
 #[derive(Debug, Default)]
@@ -42,20 +44,27 @@ struct State {
 impl Tap {
     /// Keeps up to `blocks` blocks.
     pub fn of_blocks(blocks: usize) -> Arc<Self> {
-        Arc::new(Self::new(blocks.max(1), u64::MAX))
+        Arc::new(Self::new(blocks.max(1), u64::MAX, false))
+    }
+
+    /// Keeps one block until it is taken and passes over what comes meanwhile: a look from time to
+    /// time costs one copy for each look.
+    pub fn glimpse() -> Arc<Self> {
+        Arc::new(Self::new(1, u64::MAX, true))
     }
 
     /// Keeps the last `samples` samples per channel, in whole blocks.
     pub fn of_samples(samples: u64) -> Arc<Self> {
-        Arc::new(Self::new(usize::MAX, samples))
+        Arc::new(Self::new(usize::MAX, samples, false))
     }
 
-    fn new(most_blocks: usize, most_samples: u64) -> Self {
+    fn new(most_blocks: usize, most_samples: u64, keeps_oldest: bool) -> Self {
         Self {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             most_blocks,
             most_samples,
+            keeps_oldest,
         }
     }
 
@@ -69,6 +78,12 @@ impl Tap {
         let mut spare = None;
         {
             let mut state = self.state();
+            if self.keeps_oldest && state.blocks.len() >= self.most_blocks {
+                state.dropped += 1;
+                state.dropped_samples += header.samples;
+                state.missed += 1;
+                return;
+            }
             while state.blocks.len() >= self.most_blocks
                 || state.blocks.front().is_some_and(|oldest| {
                     // Without the oldest there are still enough.
@@ -154,6 +169,22 @@ mod tests {
             samples,
             ..BlockHeader::default()
         }
+    }
+
+    #[test]
+    fn a_glimpse_copies_nothing_until_it_is_taken() {
+        let tap = Tap::glimpse();
+        for seq in 0..5 {
+            tap.push(&header(seq, 10), &[seq as u8]);
+        }
+        assert_eq!(tap.dropped(), (4, 40));
+        assert_eq!(tap.next(Duration::ZERO).unwrap().0.header.seq, 0);
+        tap.push(&header(5, 10), &[5]);
+        let (block, missed) = tap.next(Duration::ZERO).unwrap();
+        assert_eq!(
+            (block.header.seq, &block.data[..], missed),
+            (5, &[5][..], 0)
+        );
     }
 
     #[test]

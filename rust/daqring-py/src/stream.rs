@@ -174,7 +174,8 @@ impl Tap {
 #[pymethods]
 impl Tap {
     /// Attaches a tap to a stream (those that stages put out are counted after the others). It keeps
-    /// so many `blocks`, or the last `samples` samples per channel.
+    /// so many `blocks`, or the last `samples` samples per channel, or, with neither, one block until
+    /// that is taken.
     #[new]
     #[pyo3(signature = (recording, stream, *, blocks=None, samples=None))]
     fn new(
@@ -187,7 +188,8 @@ impl Tap {
         let tap = match (blocks, samples) {
             (Some(blocks), None) => EngineTap::of_blocks(blocks),
             (None, Some(samples)) => EngineTap::of_samples(samples),
-            _ => return Err(PyValueError::new_err("give blocks or samples")),
+            (None, None) => EngineTap::glimpse(),
+            _ => return Err(PyValueError::new_err("give blocks or samples, not both")),
         };
         let attached = {
             let (recording, tap) = (recording.get(), Arc::clone(&tap));
