@@ -224,6 +224,7 @@ def test_a_generation_that_runs_dry_stops_with_an_error() -> None:
         out.start()
 
 
+@pytest.mark.usefixtures("stepped")
 def test_the_last_write_may_run_dry() -> None:
     with Task() as out:
         continuous(output(out), rate=100_000)
@@ -232,7 +233,9 @@ def test_the_last_write_may_run_dry() -> None:
         out.write(np.zeros(1000))
         out.start()
         out._interpreter.set_write_attribute_bool(out._handle, 0x296C, True)
+        sim.step(0.005)
         out.write(np.zeros(100))
+        sim.step(0.010)
         out.wait_until_done(5)
         assert out.out_stream.total_samp_per_chan_generated == 1100
 
@@ -254,7 +257,7 @@ def test_a_write_that_has_to_wait_times_out_with_what_it_wrote() -> None:
 
 def test_a_write_waits_for_space_in_real_time() -> None:
     with Task() as out:
-        continuous(output(out), rate=100_000)
+        continuous(output(out), rate=20_000)
         out.out_stream.regen_mode = RegenerationMode.DONT_ALLOW_REGENERATION
         out.write(np.zeros(2000))
         out.start()
