@@ -65,9 +65,27 @@ pub(crate) mod key {
     pub(crate) const COMPLETE: &str = "daqring.complete";
 }
 
-/// CRC32C (Castagnoli) of `data`, by the processor's instruction where it has one.
+/// CRC32C (Castagnoli) of `data`, by the instructions that the processor turns out to have.
 pub fn crc32c(data: &[u8]) -> u32 {
-    crc32c::crc32c(data)
+    crc_fast::crc32_iscsi(data)
+}
+
+/// CRC32C of what comes in parts.
+pub(crate) struct Crc32c(crc_fast::Digest);
+
+impl Crc32c {
+    pub(crate) fn new() -> Crc32c {
+        Crc32c(crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi))
+    }
+
+    pub(crate) fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    pub(crate) fn finish(&self) -> u32 {
+        // The upper half of a checksum of 32 bits is zero.
+        self.0.finalize() as u32
+    }
 }
 
 /// Identity of a run, repeated in each of its segments.
@@ -854,10 +872,11 @@ impl Stamp {
 
 /// CRC of a header whose own CRC field begins `at` bytes into the metadata, that field taken as zero.
 pub(crate) fn header_crc(lead_in: &[u8; LEAD_IN], metadata: &[u8], at: usize) -> u32 {
-    let crc = crc32c(lead_in);
-    let crc = crc32c::crc32c_append(crc, &metadata[..at]);
-    let crc = crc32c::crc32c_append(crc, &[0; 4]);
-    crc32c::crc32c_append(crc, &metadata[at + 4..])
+    let mut crc = Crc32c::new();
+    for part in [lead_in, &metadata[..at], &[0; 4], &metadata[at + 4..]] {
+        crc.update(part);
+    }
+    crc.finish()
 }
 
 #[cfg(test)]
@@ -881,6 +900,40 @@ mod tests {
         assert_eq!(split_path("/"), Some(vec![]));
         for wrong in ["", "x", "/'a", "/'a'b", "/'a'/'b'/'c'", "/'a''"] {
             assert_eq!(split_path(wrong), None, "{wrong}");
+        }
+    }
+
+    /// The definition, a bit at a time.
+    fn crc32c_by_definition(data: &[u8]) -> u32 {
+        let step = |crc: u32, byte: &u8| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+                (crc >> 1) ^ (0x82F6_3B78 * (crc & 1))
+            })
+        };
+        !data.iter().fold(u32::MAX, step)
+    }
+
+    /// Implementations change their way with the length and with where the data lie.
+    #[test]
+    fn checksums_are_those_of_the_definition_at_every_length_and_in_parts() {
+        assert_eq!(crc32c(b"123456789"), 0xE306_9283);
+        let mut word = 1u32;
+        let data: Vec<u8> = (0..70_000)
+            .map(|_| {
+                word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (word >> 24) as u8
+            })
+            .collect();
+        let lengths = (0..1100).chain([4095, 4096, 4097, 65_536, 69_990]);
+        for length in lengths {
+            let part = &data[length % 9..][..length];
+            let expected = crc32c_by_definition(part);
+            assert_eq!(crc32c(part), expected, "{length} bytes");
+            let mut crc = Crc32c::new();
+            for piece in part.chunks(1 + length / 3) {
+                crc.update(piece);
+            }
+            assert_eq!(crc.finish(), expected, "{length} bytes in parts");
         }
     }
 

@@ -3,7 +3,8 @@
 use crate::error::LogError;
 use crate::layout::{DataType, PropertyValue};
 use crate::segment::{
-    ALIGN, HOUSEKEEPING, IndexEntry, MetadataReader, RunId, Stamp, header_crc, key, split_path,
+    ALIGN, Crc32c, HOUSEKEEPING, IndexEntry, MetadataReader, RunId, Stamp, header_crc, key,
+    split_path,
 };
 use crate::source::Source;
 use crate::walk::{Step, Walked, Walker};
@@ -131,7 +132,7 @@ impl Stamped {
         if scratch.len() < most {
             scratch.resize(most, 0);
         }
-        let mut crc = 0;
+        let mut crc = Crc32c::new();
         let mut at = self.data_at;
         while at < self.end {
             let length = (self.end - at).min(scratch.len() as u64) as usize;
@@ -139,10 +140,10 @@ impl Stamped {
             source
                 .read_exact_at(part, at)
                 .map_err(|error| LogError::format(at, format!("reading failed: {error}")))?;
-            crc = crc32c::crc32c_append(crc, part);
+            crc.update(part);
             at += length as u64;
         }
-        Ok(crc)
+        Ok(crc.finish())
     }
 }
 
