@@ -99,6 +99,26 @@ def test_devices():
 
 
 @pytest.mark.parametrize(
+    ("product", "meant"),
+    [
+        ("PCI-6363", "did you mean 'PCIe-6363' or 'PXIe-6363' or 'USB-6363'? "),
+        ("NI-9234", "did you mean 'NI 9234'? "),
+        ("USB-600", "did you mean 'USB-600"),
+        ("toaster", "to simulate; 'daqring devices --products' lists the "),
+    ],
+)
+def test_a_product_that_is_not_there_is_told_with_those_like_it(product, meant):
+    result = run("devices", "--simulate", "--product", product)
+    assert result.returncode == 1
+    assert meant in result.stderr
+    assert len(result.stderr) < 250
+    listed = run("devices", "--products").stdout.splitlines()
+    assert f"lists the {len(listed)} that there are" in result.stderr
+    assert {"PCIe-6363", "NI 9234", "cDAQ-9178"} <= set(listed)
+    assert json.loads(run("devices", "--products", "--json").stdout) == listed
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--ai", "Dev1/ai99", "--rate", "1e3", "--simulate"], "-200170"),

@@ -323,3 +323,21 @@ def test_without_a_file(make_task):
     report = recorder.report
     assert (report.files, report.io, report.file_bytes) == ((), "none", 0)
     assert (report.samples_per_channel, report.complete) == (5000, True)
+
+
+def test_tasks_without_names_are_groups_of_what_they_measure(make_task, tmp_path):
+    devices = {"devices": {"Dev1": "PCIe-6363", "Dev2": "PCIe-6363", "Dev3": "USB-6003"}}
+    tasks = [make_task(**devices), make_task("Dev2/ai0", name="ai 2"), make_task("Dev3/ai0:1", rate=10_000)]
+    assert tasks[0].name.startswith("_unnamedTask<")
+    report = daqring.record(tasks, tmp_path / "run.tdms", samples=1000)
+    assert [stream.group for stream in report.streams] == ["ai", "ai 2", "ai 3"]
+    assert {"ai", "ai 2", "ai 3"} <= set(daqring.open(tmp_path / "run.tdms").groups)
+    digital = nidaqmx.Task()
+    with digital:
+        digital.di_channels.add_di_chan("Dev1/port0/line0:3")
+        digital.timing.cfg_samp_clk_timing(10_000, sample_mode=AcquisitionType.CONTINUOUS)
+        assert daqring.record(digital, None, samples=100).group == "di"
+    counter = nidaqmx.Task()
+    with counter:
+        counter.ci_channels.add_ci_count_edges_chan("Dev1/ctr0")
+        assert daqring.record(counter, None, samples=3, every=0.01).group == "ci"

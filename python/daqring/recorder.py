@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
+import itertools
 import logging
 import math
 import os
@@ -89,10 +90,10 @@ def record(
         tasks: A :class:`nidaqmx.Task` with input channels, continuous or finite; a sequence of such
             tasks, on one device or several; or a function without arguments that makes and returns
             them. Each task is read by a thread of its own into a group of the file, named after the
-            task. Tasks are left as they were found: one that was not running is stopped at the end,
-            one that ran goes on; those that a function made are closed. Where a task takes its
-            sample clock or its start trigger from another one, it is started before that one;
-            else they are started in the order given.
+            task, or ``ai``, ``di`` or ``ci`` where the task has no name. Tasks are left as they were
+            found: one that was not running is stopped at the end, one that ran goes on; those that a
+            function made are closed. Where a task takes its sample clock or its start trigger from
+            another one, it is started before that one; else they are started in the order given.
         path: The file to make; ``None``: none.
         seconds: How long to record, turned into samples by the rate that the driver coerced.
         samples: How many samples per channel of each task to record; instead of `seconds`. With
@@ -322,7 +323,11 @@ class Recorder:
                 if len(tasks.tasks) > 1:
                     raise TaskError(f"{_called(number, task)}: {error}") from error
                 raise
+        taken = {each.name for each in acquisitions if not each.source.unnamed}
         for acquisition in acquisitions:
+            if acquisition.source.unnamed:
+                acquisition.source.name = _free_name(acquisition.name, taken)
+                taken.add(acquisition.name)
             acquisition.keep_open = self._restart is not None
             acquisition.skip_lost = self._on_loss == "continue"
             if self._restart is not None and acquisition.source.finite is not None:
@@ -1226,6 +1231,13 @@ def _called(number: int, task: nidaqmx.Task) -> str:
         return f"task {task.name!r}"
     except Exception:
         return f"task number {number + 1}"
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The name, or with the first number behind it that makes it unlike all others."""
+    if name not in taken:
+        return name
+    return next(f"{name} {number}" for number in itertools.count(2) if f"{name} {number}" not in taken)
 
 
 def _loss_sentence(report: Report) -> str:

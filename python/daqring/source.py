@@ -109,6 +109,8 @@ TimesChoice = Literal["auto", "regular", "host"]
 
 _EXTERNAL = re.compile(r"pfi|rtsi|pxi|.*changedetectionevent|ap?fi", re.IGNORECASE)
 _LINE = re.compile(r".*/line(\d+)$", re.IGNORECASE)
+#: The name that the driver gives a task that got none.
+UNNAMED = re.compile(r"_unnamedTask<\w+>")
 
 
 def describe(error: Exception) -> str:
@@ -171,11 +173,15 @@ class TaskSource:
         #: Seconds between two reads of a task without a clock.
         self.every = every
         try:
+            #: Of the task and its group; of one that nobody named "ai", "di" or "ci", which is not unique.
             self.name: str = task.name
             names = list(task.channel_names)
             if not names:
                 raise TaskError("the task has no channels; add some before recording it")
             self.kind = self._kind()
+            self.unnamed = UNNAMED.fullmatch(self.name) is not None
+            if self.unnamed:
+                self.name = {"analog": "ai", "digital": "di"}.get(self.kind, "ci")
             if self._stream.num_chans != len(names):
                 raise TaskError(
                     "in_stream.channels_to_read selects some of the channels; "

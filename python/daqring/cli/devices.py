@@ -18,7 +18,15 @@ __all__ = ["add"]
 
 def add(commands: Commands) -> None:
     """Adds the command to the parser."""
-    devices = commands.add_parser("devices", help="list the devices that the driver knows")
+    devices = commands.add_parser(
+        "devices",
+        help="list the devices that the driver knows",
+        description="List the devices that the driver knows: name, product, analog inputs, highest rate.",
+        epilog="Exit status: 1 error; 0 otherwise, also where there are none.",
+    )
+    devices.add_argument(
+        "--products", action="store_true", help="list what can be simulated (for --product), instead"
+    )
     devices.add_argument("--json", action="store_true", help="print them as JSON")
     devices.add_argument(
         "--save",
@@ -30,6 +38,12 @@ def add(commands: Commands) -> None:
 
 
 def _devices(arguments: argparse.Namespace) -> int:
+    if arguments.products:
+        from daqring.sim import products
+
+        names = products()
+        print(json.dumps(names) if arguments.json else "\n".join(names))
+        return 0
     simulation = simulation_of(arguments)
     run = Run({} if simulation is None else {"simulation": simulation})
     return with_driver(run, lambda: _list_devices(arguments))

@@ -106,6 +106,8 @@ def configure(devices: Devices) -> None:
     Tasks that exist are aborted.
     """
     specs, source, others = _specs(devices)
+    for one in specs:
+        _devices.check_product(one["product"])
     try:
         _native.sim_configure(specs)
     except ValueError as error:

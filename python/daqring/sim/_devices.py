@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import difflib
 import os
 import re
 import tomllib
@@ -128,12 +129,27 @@ def _place(path: Path, text: str, name: str, key: str | None = None) -> str:
     return f"{path}, line {line}, {where}" if line else f"{path}, {where}"
 
 
+def check_product(product: str) -> None:
+    """Refuses a product type that cannot be simulated, with the names that are like it."""
+    known = {one.lower(): one for one in _native.sim_products()}
+    if product.lower() in known:
+        return
+    # Who knows the number, but not the bus, means a name with this number.
+    number = re.search(r"\d{4}", product)
+    like = [one for one in known.values() if number is not None and number[0] in one]
+    like = like or [known[each] for each in difflib.get_close_matches(product.lower(), known, cutoff=0.6)]
+    meant = f"did you mean {' or '.join(map(repr, like[:4]))}? " if like else ""
+    raise ValueError(
+        f"There is no product type {product!r} to simulate; {meant}"
+        f"'daqring devices --products' lists the {len(known)} that there are."
+    )
+
+
 def _check_product(place: str, product: str) -> None:
-    known = _native.sim_products()
-    if product.lower() not in (one.lower() for one in known):
-        raise ValueError(
-            f"{place}: there is no product type {product!r} to simulate; there are: {', '.join(known)}."
-        )
+    try:
+        check_product(product)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
 
 
 def _from_toml(path: Path, text: str) -> tuple[list[Spec], dict[str, Any]]:
