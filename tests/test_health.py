@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import daqring
+import daqring.stages
 import numpy as np
 import pytest
 from daqring import status
@@ -61,12 +62,20 @@ def sim_clock():
     daqring.sim.uninstall()
 
 
+def stream(**changed: Any) -> dict[str, Any]:
+    return {
+        **{"name": "rig", "running": True, "rate": 1000.0, "wanted_mb_per_s": 1.0, "gated": 0},
+        **{"arrived_blocks": 100, "waiting_blocks": 0, "backlog": 5},
+    } | changed
+
+
 def figures(**changed: Any) -> dict[str, Any]:
     return {
         **{"elapsed": 10.0, "samples": 10_000, "bytes": 10_000_000, "wanted_mb_per_s": 1.0, "lost": 0},
+        **{"failure": None, "restarts": 0, "restarting": False},
         **{"lost_unknown": False, "ring_fill": 0.1, "driver_fill": 0.1, "ring_margin_s": 2.0},
         **{"driver_margin_s": 3.9, "slowest_write_s": 0.004, "disk_free": 10**12, "disk_seconds": 1e6},
-        **{"streams": [{"running": True}]},
+        **{"streams": [stream()]},
     } | changed
 
 
@@ -85,7 +94,10 @@ def figures(**changed: Any) -> dict[str, Any]:
         ({"disk_seconds": None, "disk_free": None}, "GOOD", ""),
         ({"bytes": 5_000_000}, "WATCH", "0.5 of 1.0 MB/s reach the log"),
         # A recording that has all its samples is not slow.
-        ({"bytes": 5_000_000, "streams": [{"running": False}]}, "GOOD", ""),
+        ({"bytes": 5_000_000, "streams": [stream(running=False)]}, "GOOD", ""),
+        # Nor is one whose trigger keeps samples from the log.
+        ({"bytes": 5_000_000, "streams": [stream(gated=5000)]}, "GOOD", ""),
+        ({"failure": "device error: the tasks are made anew"}, "BAD", "device error"),
         ({"bytes": 1000, "elapsed": 1.0}, "GOOD", ""),
     ],
 )
@@ -105,11 +117,57 @@ def test_the_worst_comes_first():
 
 def test_silence_is_told_and_forgotten():
     looks = watch()
-    assert looks.look(figures(elapsed=1.0, samples=1000, bytes=10**6)).verdict == "GOOD"
-    silent = looks.look(figures(elapsed=7.0, samples=1000, bytes=10**6))
+    still = [stream(arrived_blocks=10)]
+    assert looks.look(figures(elapsed=1.0, bytes=10**6, streams=still)).verdict == "GOOD"
+    silent = looks.look(figures(elapsed=7.0, bytes=10**6, streams=still))
     assert silent.verdict == "WATCH"
-    assert "no samples for 6 s" in silent.reasons[0]
-    assert looks.look(figures(elapsed=7.5, samples=7500, bytes=75 * 10**5)).verdict == "GOOD"
+    assert silent.reasons == ("no samples for 6 s: neither clock nor trigger comes",)
+    again = [stream(arrived_blocks=75)]
+    assert looks.look(figures(elapsed=7.5, bytes=75 * 10**5, streams=again)).verdict == "GOOD"
+
+
+def test_samples_that_a_trigger_keeps_out_are_no_silence():
+    looks = watch()
+    for second in range(1, 30):
+        gated = [stream(arrived_blocks=10 * second, gated=1000 * second)]
+        health = looks.look(figures(elapsed=float(second), samples=0, bytes=0, streams=gated))
+        assert health.verdict == "GOOD", health.reasons
+
+
+def test_a_log_that_takes_nothing_is_told_as_that():
+    looks = watch()
+    for step in range(1, 20):
+        stalled = [stream(arrived_blocks=100 + 5 * step, waiting_blocks=5 * step)]
+        health = looks.look(figures(elapsed=10.0 + step / 2, streams=stalled))
+    assert health.verdict == "WATCH"
+    assert health.reasons == (
+        "the log has taken nothing for 9 s: the disk does not answer, or a stage does not end",
+    )
+    # A block that waits while others are written is none.
+    for step in range(1, 20):
+        moving = [stream(arrived_blocks=200 + 5 * step, waiting_blocks=1)]
+        health = looks.look(figures(elapsed=20.0 + step / 2, bytes=10**7 + 10**6 * step, streams=moving))
+    assert health.verdict == "GOOD", health.reasons
+
+
+def test_one_silent_task_of_several_is_named():
+    source = SimpleNamespace(rate=1000.0, finite=None)
+    one = SimpleNamespace(block=100, source=source, buffer=SimpleNamespace(used=4000))
+    looks = HealthWatch(SimpleNamespace(_acquisitions=[one, one], wanted=None))  # type: ignore[arg-type]
+    for second in range(1, 10):
+        streams = [stream(arrived_blocks=10 * second), stream(name="bath", arrived_blocks=1)]
+        health = looks.look(figures(elapsed=float(second), bytes=10**6 * second, streams=streams))
+    assert health.reasons == ("no samples of bath for 8 s: neither clock nor trigger comes",)
+
+
+def test_values_that_are_no_longer_renewed_are_told_to_be_old():
+    values, ages = {"rig/ai0": (1.0, "V"), "rig/ai1": (2.0, "V")}, {"rig/ai0": 0.4, "rig/ai1": 8.0}
+    health = watch().look(figures(), values, ages)
+    assert health.stale == {"rig/ai1": 8.0}
+    assert health_lines(health.to_dict())[-1] == "      ai0 1 V  ai1 2 V (8.0 s old)"
+    # While the device is away none of them is of now.
+    away = watch().look(figures(restarting=True), values, ages)
+    assert away.stale == ages
 
 
 def test_the_rate_is_that_of_the_last_seconds():
@@ -126,14 +184,17 @@ def test_blocks_of_seconds_are_waited_for():
     for step in range(1, 200):
         elapsed = step * 0.5
         whole = int(max(0.0, elapsed - (0.4 if step % 3 else 0.0)))
-        health = looks.look(figures(elapsed=elapsed, samples=whole, bytes=whole * 10**6))
+        moving = [stream(arrived_blocks=whole, backlog=step)]
+        health = looks.look(figures(elapsed=elapsed, samples=whole, bytes=whole * 10**6, streams=moving))
         assert health.verdict == "GOOD", (elapsed, health.reasons)
 
 
 def test_half_of_the_rate_is_too_little_for_long_blocks_too():
     looks = watch(block=1.0)
     for step in range(1, 60):
-        health = looks.look(figures(elapsed=float(step), samples=step, bytes=step // 2 * 10**6))
+        moving = [stream(arrived_blocks=step)]
+        half = figures(elapsed=float(step), samples=step, bytes=step // 2 * 10**6, streams=moving)
+        health = looks.look(half)
     assert "MB/s reach the log" in health.reasons[0]
 
 
@@ -143,6 +204,15 @@ def test_full_buffers_say_nothing_on_an_unthrottled_clock(sim_clock, clock):
     full = figures(ring_fill=1.0, driver_fill=1.0, ring_margin_s=0.0, driver_margin_s=0.0)
     assert watch().look(full).verdict == ("GOOD" if clock == "unthrottled" else "BAD")
     assert watch().look(full | {"lost": 1}).verdict == "BAD"
+
+
+def test_a_trigger_that_never_comes_is_no_trouble(make_task, tmp_path):
+    task = make_task(clock="real", rate=10_000)
+    gate = daqring.stages.Trigger("Dev1/ai0", level=1e6)
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=100, stages=[gate]) as recorder:
+        wait_until(lambda: recorder.stats()["elapsed"] > 6.5)
+        health = recorder.health()
+        assert (health.verdict, health.samples) == ("GOOD", 0), health.reasons
 
 
 def test_a_slow_task_is_good_while_its_first_segment_is_gathered(make_task, tmp_path):
@@ -309,7 +379,8 @@ def test_a_runtime_folder_that_cannot_be_made_does_not_stop_a_recording(
 def test_a_killed_or_stalled_viewer_leaves_the_recording_untouched(tmp_path):
     """One viewer is stopped (SIGSTOP) with the status file open, one is killed; nothing is lost."""
     out = tmp_path / "rig.tdms"
-    process = start_recording(out, "--seconds", "4", "--json")
+    process = start_recording(out, "--seconds", "10", "--json")
+    wait_until((tmp_path / "runtime" / "rig.json").exists)
     holder = subprocess.Popen(
         [
             *(sys.executable, "-c"),
@@ -343,7 +414,7 @@ def test_a_killed_or_stalled_viewer_leaves_the_recording_untouched(tmp_path):
             viewer.communicate()
     assert process.returncode == 0, stderr
     report = json.loads(stdout)
-    assert (report["lost"], report["samples_per_channel"]) == (0, 400_000)
+    assert (report["lost"], report["samples_per_channel"]) == (0, 1_000_000)
     assert daqring.verify(out).complete
     assert_pattern(daqring.open(out)["Dev1/ai3"].raw[:], 3)
 

@@ -326,6 +326,10 @@ class Acquisition:
             "wanted": self.wanted,
             "samples": counts["written_samples"],
             "bytes": counts["written_bytes"],
+            "gated": counts["gated_samples"],
+            "arrived_blocks": counts["committed"],
+            "waiting_blocks": waiting,
+            "backlog": backlog,
             "wanted_mb_per_s": wanted,
             "actual_mb_per_s": counts["written_bytes"] / elapsed / 1e6 if elapsed > 0 else 0.0,
             "lost": sum(count or 0 for _, count, _ in gaps)

@@ -28,6 +28,10 @@ RATE_WATCH = 0.9
 BUFFER_WATCH = 0.5
 #: Seconds without a sample, besides three blocks.
 SILENCE_WATCH = 5.0
+#: Seconds, besides a block, in which the log takes nothing of what waits for it.
+STALL_WATCH = 2.0
+#: A value that is older than this, besides three blocks, is told to be old.
+STALE_AFTER = 3.0
 #: The actual rate is that of the last seconds, and of four blocks at least.
 RATE_WINDOW = 5.0
 
@@ -70,18 +74,44 @@ class Health:
     streams: tuple[dict[str, Any], ...]
     #: The last value of every channel that is known, by ``task/channel``, in its unit.
     values: dict[str, tuple[float, str]] = dataclasses.field(default_factory=dict)
+    #: How old (s) those of the values are that are no longer renewed: the task waits, failed or ended.
+    stale: dict[str, float] = dataclasses.field(default_factory=dict)
+    #: How often the tasks were made anew after a failure, and whether that is being tried now.
+    restarts: int = 0
+    restarting: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
         return dataclasses.asdict(self)
 
 
+class _Flow:
+    """What one stream did at past looks: whether samples come, and whether the log takes them."""
+
+    def __init__(self, block: float) -> None:
+        #: Seconds of a block: samples come to the log in such portions.
+        self.block = block
+        self._seen: tuple[int, int] = (0, 0)
+        self._taken = 0
+        self._came_at = self._took_at = 0.0
+
+    def look(self, stream: dict[str, Any], elapsed: float) -> tuple[float, float]:
+        """Seconds without a new sample, and seconds in which the log took nothing of what waits."""
+        seen = (stream["arrived_blocks"], stream["backlog"])
+        taken = stream["arrived_blocks"] - stream["waiting_blocks"]
+        if seen != self._seen or not stream["running"]:
+            self._seen, self._came_at = seen, elapsed
+        if taken != self._taken or not stream["waiting_blocks"]:
+            self._taken, self._took_at = taken, elapsed
+        return elapsed - self._came_at, elapsed - self._took_at
+
+
 class HealthWatch:
     """Looks at a recorder again and again and judges it."""
 
     def __init__(self, recorder: Recorder) -> None:
-        # Of one block: what is written comes in such portions.
-        self._block = max((each.block / each.source.rate for each in recorder._acquisitions), default=0.0)
+        self._flows = [_Flow(each.block / each.source.rate) for each in recorder._acquisitions]
+        self._block = max((flow.block for flow in self._flows), default=0.0)
         self._buffers = min(
             (
                 each.buffer.used / each.source.rate
@@ -95,35 +125,40 @@ class HealthWatch:
         # Who has not imported the simulator does not run on it.
         sim = sys.modules.get("daqring.sim")
         self._unthrottled = sim is not None and sim.is_installed() and sim.clock() == "unthrottled"
-        #: Elapsed and bytes of past looks, over the window.
-        self._past: collections.deque[tuple[float, int]] = collections.deque([(0.0, 0)])
-        #: Samples at the last look that saw new ones, and when that was.
-        self._news = (0, 0.0)
+        #: Elapsed, bytes in the log, and these with what was kept from it on purpose, of past looks.
+        self._past: collections.deque[tuple[float, float, float]] = collections.deque([(0.0, 0.0, 0.0)])
 
-    def look(self, stats: dict[str, Any], values: dict[str, tuple[float, str]] | None = None) -> Health:
-        """Judges the figures of :meth:`daqring.Recorder.stats`."""
+    def look(
+        self,
+        stats: dict[str, Any],
+        values: dict[str, tuple[float, str]] | None = None,
+        ages: dict[str, float] | None = None,
+    ) -> Health:
+        """Judges the figures of :meth:`daqring.Recorder.stats`; `ages` are those of the `values`, in s."""
         elapsed = stats["elapsed"]
         window = max(RATE_WINDOW, 4 * self._block)
-        self._past.append((elapsed, stats["bytes"]))
+        gated = sum(
+            stream["gated"] * stream["wanted_mb_per_s"] * 1e6 / stream["rate"] for stream in stats["streams"]
+        )
+        self._past.append((elapsed, stats["bytes"], stats["bytes"] + gated))
         while len(self._past) > 2 and self._past[1][0] <= elapsed - window:
             self._past.popleft()
-        since, before = self._past[0]
-        actual = (stats["bytes"] - before) / (elapsed - since) / 1e6 if elapsed > since else 0.0
-        samples = stats["samples"]
-        if samples != self._news[0]:
-            self._news = (samples, elapsed)
+        since, logged, taken = self._past[0]
+        span = elapsed - since
+        actual = (stats["bytes"] - logged) / span / 1e6 if span > 0 else 0.0
+        part = (stats["bytes"] + gated - taken) / span / 1e6 if span > 0 else 0.0
         running = any(stream["running"] for stream in stats["streams"])
-        silence = elapsed - self._news[1] if running else 0.0
         # A block more may be there that is not whole yet.
-        part = actual + stats["wanted_mb_per_s"] * self._block / max(elapsed - since, window)
+        part += stats["wanted_mb_per_s"] * self._block / max(span, window)
         slow = running and elapsed >= window and part < RATE_WATCH * stats["wanted_mb_per_s"]
-        bad, watch = self._reasons(stats, actual, silence, slow=slow)
+        bad, watch = self._reasons(stats, actual, slow=slow)
+        old = STALE_AFTER + 3 * self._block
         return Health(
             verdict="BAD" if bad else "WATCH" if watch else "GOOD",
             reasons=(*bad, *watch),
             time=time.time(),
             elapsed=elapsed,
-            samples=samples,
+            samples=stats["samples"],
             wanted=self._wanted,
             bytes=stats["bytes"],
             wanted_mb_per_s=stats["wanted_mb_per_s"],
@@ -139,14 +174,17 @@ class HealthWatch:
             disk_seconds=stats["disk_seconds"],
             streams=tuple(stats["streams"]),
             values=values or {},
+            stale={name: age for name, age in (ages or {}).items() if age > old or stats["restarting"]},
+            restarts=stats["restarts"],
+            restarting=stats["restarting"],
         )
 
-    def _reasons(
-        self, stats: dict[str, Any], actual: float, silence: float, *, slow: bool
-    ) -> tuple[list[str], list[str]]:
+    def _reasons(self, stats: dict[str, Any], actual: float, *, slow: bool) -> tuple[list[str], list[str]]:
         """What makes it BAD, and what makes it WATCH."""
         bad: list[str] = []
         watch: list[str] = []
+        if stats["failure"] is not None:
+            bad.append(stats["failure"])
         if stats["lost"]:
             bad.append(f"{stats['lost']:,} samples lost")
         if stats["lost_unknown"]:
@@ -161,11 +199,26 @@ class HealthWatch:
         lasts = stats["disk_seconds"]
         if lasts is not None and lasts < DISK_WATCH:
             (bad if lasts < DISK_BAD else watch).append(f"the disk is full in {lasts:,.0f} s")
-        silent = silence >= SILENCE_WATCH + 3 * self._block
-        if silent:
-            watch.append(f"no samples for {silence:,.0f} s: neither clock nor trigger comes")
-        elif slow and not self._unthrottled:
+        quiet = self._quiet(stats)
+        watch += quiet
+        if slow and not quiet and not self._unthrottled:
             watch.append(f"{actual:,.1f} of {stats['wanted_mb_per_s']:,.1f} MB/s reach the log")
         if self._buffers is not None and self._buffers < BUFFER_WATCH:
             watch.append(f"the driver's buffer holds only {self._buffers:.2f} s")
         return bad, watch
+
+    def _quiet(self, stats: dict[str, Any]) -> list[str]:
+        """Streams in which nothing moves."""
+        told: list[str] = []
+        several = len(stats["streams"]) > 1
+        for flow, stream in zip(self._flows, stats["streams"], strict=True):
+            silence, stall = flow.look(stream, stats["elapsed"])
+            of = f" of {stream['name']}" if several else ""
+            if stall >= STALL_WATCH + flow.block:
+                told.append(
+                    f"the log has taken nothing{of} for {stall:,.0f} s: the disk does not answer, "
+                    "or a stage does not end"
+                )
+            elif silence >= SILENCE_WATCH + 3 * flow.block:
+                told.append(f"no samples{of} for {silence:,.0f} s: neither clock nor trigger comes")
+        return told

@@ -61,6 +61,8 @@ class Monitor:
         except OSError as error:
             logger.warning("'daqring top' will not see this recording: %s", error)
         self._values: dict[str, tuple[float, str]] = {}
+        #: When each of them came.
+        self._came: dict[str, float] = {}
         self._taps = self._tapped(recorder)
         self._thread = threading.Thread(target=self._run, name="daqring-monitor", daemon=True)
         self._thread.start()
@@ -95,7 +97,9 @@ class Monitor:
                 taps.append(recorder._glimpse(acquisition.name))
         return taps
 
-    def _last_values(self) -> dict[str, tuple[float, str]]:
+    def _last_values(self) -> tuple[dict[str, tuple[float, str]], dict[str, float]]:
+        """The last values of the channels, and how old they are."""
+        now = time.monotonic()
         for tap in self._taps:
             block = tap.poll()
             if block is None or not block.samples:
@@ -104,7 +108,8 @@ class Monitor:
             last = shape.scaled(block.data[:, -1:])[:, 0]
             for channel, unit, value in zip(shape.channels, shape.units, last, strict=True):
                 self._values[f"{shape.name}/{channel}"] = (float(value), unit)
-        return dict(self._values)
+                self._came[f"{shape.name}/{channel}"] = now
+        return dict(self._values), {name: now - came for name, came in self._came.items()}
 
     def look(self, recorder: Recorder) -> Health:
         """Looks now, tells it to viewers and notes it for the log.
@@ -114,7 +119,7 @@ class Monitor:
         """
         with self._lock:
             before = self.health
-            health = self.health = self._health_watch.look(recorder.stats(), self._last_values())
+            health = self.health = self._health_watch.look(recorder.stats(), *self._last_values())
             if self.publisher is not None:
                 self.publisher.publish("running", health.to_dict())
             if before is None or before.verdict != health.verdict:

@@ -539,6 +539,11 @@ class Recorder:
             Samples per channel to be recorded (``None``: open-ended), and in the log.
         ``bytes``
             Of samples in the log.
+        ``gated``
+            Samples per channel that a stage kept from the log on purpose.
+        ``arrived_blocks``, ``waiting_blocks``, ``backlog``
+            Blocks that were read, those of them that the log has not taken yet, and the samples per
+            channel that wait in the driver's buffer.
         ``wanted_mb_per_s``, ``actual_mb_per_s``
             10**6 bytes per second that the task brings, and that the log has taken since the start.
         ``lost``, ``lost_unknown``, ``gaps``
@@ -559,6 +564,8 @@ class Recorder:
             Seconds since the start.
         ``restarts``, ``restarting``
             How often the tasks were made anew, and whether that is being tried now.
+        ``failure``
+            What has ended the recording, or is being answered by a restart; ``None``: nothing.
         ``slowest_write_s``
             Longest time that the log took for one block.
         ``disk_free``, ``disk_seconds``
@@ -604,6 +611,7 @@ class Recorder:
             "elapsed": elapsed,
             "restarts": self._restarts,
             "restarting": self._pending is not None,
+            "failure": self._failure(),
             "slowest_write_s": counts["slowest_write_ns"] / 1e9,
             "disk_free": free,
             "disk_seconds": left,
@@ -612,6 +620,23 @@ class Recorder:
             "derived": counts["derived"],
             "workers": counts["workers"],
         }
+
+    def _failure(self) -> str | None:
+        """What has gone wrong in a recording that is not closed yet."""
+        pending, native = self._pending, self._native
+        if pending is not None:
+            why, tries, _ = pending
+            return f"{why}: the tasks are made anew" + (f", {tries} tries so far" if tries else "")
+        if native is not None and (broken := native.failure()) is not None:
+            return str(broken)
+        if self._silent is not None:
+            return self._silent
+        for acquisition in self._acquisitions:
+            if acquisition.reader is not None and acquisition.ended():
+                outcome = acquisition.reader.outcome()
+                if (error := outcome.crash or outcome.failure) is not None:
+                    return f"task {acquisition.name!r} ended: {error}"
+        return None
 
     def _warn_of_disk(self) -> None:
         """Warns once if the disk is full before the recording ends, or soon where it has no end."""

@@ -59,8 +59,10 @@ def health_lines(health: dict[str, Any], head: str = "", width: int = 100) -> li
         figures.append(f"disk lasts {duration(health['disk_seconds'])}")
     lines.append("      " + "; ".join(figures))
     lines.extend(f"      ! {reason}" for reason in health["reasons"])
+    stale = health.get("stale", {})
     values = [
         f"{name.rpartition('/')[2]} {value:.6g} {unit}".rstrip()
+        + (f" ({duration(stale[name])} old)" if name in stale else "")
         for name, (value, unit) in health["values"].items()
     ]
     if values:
