@@ -88,6 +88,47 @@ def test_a_buffer_larger_than_what_is_looked_at_at_once() -> None:
         assert 0 < task.in_stream.avail_samp_per_chan < 1_000_000
 
 
+@pytest.mark.usefixtures("unthrottled")
+def test_calls_are_answered_while_the_event_thread_is_behind() -> None:
+    for line in range(8):
+        sim.signal(f"Dev1/port0/line{line}", sim.pulses(10e6, delay=line * 7e-9))
+    called = threading.Event()
+    calls = []
+
+    def on_change(task: Task, signal: Signal, data: object) -> int:
+        calls.append(signal)
+        called.set()
+        return 0
+
+    with Task() as task:
+        task.di_channels.add_di_chan("Dev1/port0", line_grouping=LINES)
+        lines = "Dev1/port0/line0:7"
+        task.timing.cfg_change_detection_timing(lines, lines, CONTINUOUS)
+        task.in_stream.input_buf_size = 10_000_000
+        task.register_signal_event(Signal.CHANGE_DETECTION_EVENT, on_change)
+        task.start()
+        assert called.wait(60)
+        # Ten million changes are to be worked out and told; nobody waits for that.
+        assert not task.is_task_done()
+        first = task.in_stream.total_samp_per_chan_acquired
+        task.stop()
+        assert 0 < first < 10_000_000
+        assert len(calls) < 10_000_000
+
+
+@pytest.mark.usefixtures("stepped")
+def test_a_step_with_very_many_changes_is_exact() -> None:
+    sim.signal("Dev1/port0/line0", sim.pulses(1e6))
+    with Task() as task:
+        task.di_channels.add_di_chan("Dev1/port0/line0", line_grouping=LINES)
+        task.timing.cfg_change_detection_timing("Dev1/port0/line0", "Dev1/port0/line0", CONTINUOUS)
+        task.in_stream.input_buf_size = 1_000_000
+        task.start()
+        sim.step(0.25)
+        assert task.in_stream.total_samp_per_chan_acquired == 500_000
+        assert task.read(READ_ALL_AVAILABLE) == [True, False] * 250_000
+
+
 @pytest.mark.usefixtures("stepped")
 def test_changes_come_in_their_time_and_by_themselves() -> None:
     with Task() as task:

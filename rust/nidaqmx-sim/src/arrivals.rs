@@ -9,7 +9,7 @@ use crate::clock::Rate;
 use crate::counter::Input;
 use crate::driver::{driver, lock};
 use crate::pace::Arrivals;
-use crate::wave::{Sequence, Since};
+use crate::wave::{Sequence, Since, Wave};
 
 /// The signal of an input in a run that began at a time.
 fn bind(input: &Input, began: u64) -> Input {
@@ -48,19 +48,34 @@ impl fmt::Debug for Changes {
 
 impl Changes {
     pub(crate) fn new(lines: Vec<(Input, bool, bool)>, needs: u64) -> Self {
+        let fixed = !lines.iter().any(|(input, ..)| input.absolute);
+        Self::of(lines, needs, fixed)
+    }
+
+    /// `fixed` says that nothing changes the signals once they are seen.
+    fn of(lines: Vec<(Input, bool, bool)>, needs: u64, fixed: bool) -> Self {
         let overflowed = Arc::new(AtomicBool::new(false));
-        let (seen, watched) = (Arc::clone(&overflowed), lines.clone());
+        let seen = Arc::clone(&overflowed);
+        let watched: Vec<(Arc<dyn Wave>, bool)> = lines
+            .iter()
+            .flat_map(|(input, rising, falling)| {
+                let edge = |direction| (Arc::clone(&input.wave), direction);
+                [rising.then(|| edge(true)), falling.then(|| edge(false))]
+            })
+            .flatten()
+            .collect();
+        let known = Mutex::new((u64::MAX, vec![None; watched.len()]));
         let next: Next = Box::new(move |after: Option<u64>| {
             let from = after.unwrap_or(0);
-            let edges = watched.iter().flat_map(|(input, rising, falling)| {
-                let edge = |wanted: bool, direction: bool| {
-                    wanted
-                        .then(|| input.wave.next_edge(direction, from))
-                        .flatten()
-                };
-                [edge(*rising, true), edge(*falling, false)]
-            });
-            let next = edges.flatten().min()?;
+            let (since, edges) = &mut *lock(&known);
+            let keep = fixed && *since <= from;
+            *since = from;
+            for (edge, (wave, direction)) in edges.iter_mut().zip(&watched) {
+                if !keep || edge.is_some_and(|edge| edge <= from) {
+                    *edge = wave.next_edge(*direction, from);
+                }
+            }
+            let next = edges.iter().flatten().copied().min()?;
             if after.is_some_and(|after| next - after < needs) {
                 // Relaxed: a flag of its own.
                 seen.store(true, Ordering::Relaxed);
@@ -96,7 +111,11 @@ impl Arrivals for Changes {
             (bind(input, began), *rising, *falling)
         };
         let lines = self.lines.iter().map(bound).collect();
-        Some(Arc::new(Self::new(lines, self.needs)))
+        Some(Arc::new(Self::of(lines, self.needs, false)))
+    }
+
+    fn behind(&self) -> bool {
+        self.times.behind()
     }
 
     fn overflowed(&self) -> bool {
@@ -266,13 +285,15 @@ pub(crate) struct Gated {
     open: Open,
     /// For every so many ticks, how many were let through before.
     blocks: Mutex<Vec<u64>>,
+    /// The last count did not look at all the ticks.
+    behind: AtomicBool,
 }
 
 /// Ticks between two numbers that are kept.
 const BLOCK: u64 = 1024;
 
-/// Ticks that are looked at for one that is let through.
-const FAR: u64 = 1 << 22;
+/// Ticks that are looked at in one go.
+const FAR: u64 = 1 << 18;
 
 impl fmt::Debug for Gated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -289,6 +310,7 @@ impl Gated {
             moves_on,
             open,
             blocks: Mutex::new(vec![0]),
+            behind: AtomicBool::new(false),
         }
     }
 
@@ -342,9 +364,15 @@ impl Gated {
 
 impl Arrivals for Gated {
     fn count(&self, _began: u64, at: u64) -> u64 {
-        // Where nobody can wait for so long, nothing more comes.
         let known = lock(&self.blocks).len() as u64 * BLOCK;
-        self.passed(self.rate.samples_in(at).min(known.saturating_add(FAR)))
+        let (ticks, far) = (self.rate.samples_in(at), known.saturating_add(FAR));
+        // Relaxed: a flag of its own.
+        self.behind.store(ticks > far, Ordering::Relaxed);
+        self.passed(ticks.min(far))
+    }
+
+    fn behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     fn time(&self, _began: u64, samples: u64) -> Option<u64> {
@@ -375,7 +403,7 @@ pub(crate) fn first_edge(input: &Input, rising: bool, started: u64, after: u64) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wave::{Pulses, Wave};
+    use crate::wave::Pulses;
 
     fn rate(hertz: f64) -> Rate {
         Rate::from_hertz(hertz)

@@ -318,8 +318,22 @@ impl Counter {
         self.setup.inputs.get(input).map(|input| &*input.wave)
     }
 
-    /// How many measurements are complete at a time.
+    /// How many measurements are complete at a time, as far as one look finds them.
     pub(crate) fn completed(&self, at: u64) -> u64 {
+        self.completed_among(at, Sequence::count)
+    }
+
+    /// How many measurements are complete at a time, where a value depends on it.
+    fn completed_all(&self, at: u64) -> u64 {
+        self.completed_among(at, Sequence::count_all)
+    }
+
+    /// Whether the last look has not found everything.
+    pub(crate) fn behind(&self) -> bool {
+        self.separations.as_ref().is_some_and(Sequence::behind)
+    }
+
+    fn completed_among(&self, at: u64, count: impl Fn(&Sequence<Next>, u64) -> u64) -> u64 {
         if self.setup.numbers.is_some() {
             return (u128::from(at) * u128::from(NUMBERS_PER_SECOND) / 1_000_000_000) as u64;
         }
@@ -340,7 +354,7 @@ impl Counter {
                 let Some(begun) = &self.separations else {
                     return 0;
                 };
-                let count = begun.count(at);
+                let count = count(begun, at);
                 let open = count.checked_sub(1).is_some_and(|last| {
                     let ended = begun
                         .time(last)
@@ -430,7 +444,7 @@ impl Counter {
         if moment.implicit {
             Some(moment.index)
         } else {
-            self.completed(moment.at).checked_sub(1)
+            self.completed_all(moment.at).checked_sub(1)
         }
     }
 
@@ -438,7 +452,7 @@ impl Counter {
     pub(crate) fn overran(&self, before: Option<u64>, at: u64) -> bool {
         self.is_interval()
             && self.setup.numbers.is_none()
-            && self.completed(at) == before.map_or(0, |before| self.completed(before))
+            && self.completed_all(at) == before.map_or(0, |before| self.completed_all(before))
     }
 
     /// The number that the counter's register holds at a sample.

@@ -33,6 +33,11 @@ pub(crate) trait Arrivals: fmt::Debug + Send + Sync {
     fn tick(&self, index: u64) -> u64 {
         index
     }
+    /// Whether the last count has not looked at everything that came until then: it goes on with
+    /// the next one.
+    fn behind(&self) -> bool {
+        false
+    }
     /// Whether something came faster than the device can take it.
     fn overflowed(&self) -> bool {
         false
@@ -72,6 +77,15 @@ impl Pace {
                 .min()
                 .unwrap_or(0),
             Self::Arrivals(arrivals) => arrivals.count(began, at),
+        }
+    }
+
+    /// Whether the last count has not looked at everything that came until then.
+    pub(crate) fn behind(&self) -> bool {
+        match self {
+            Self::OnDemand | Self::Clock(_) => false,
+            Self::Implicit(counters) => counters.iter().any(|counter| counter.behind()),
+            Self::Arrivals(arrivals) => arrivals.behind(),
         }
     }
 

@@ -147,7 +147,7 @@ pub(crate) enum Expected {
 const FAR_FUTURE: u64 = 1 << 62;
 
 /// Samples that an unthrottled run without a clock of its own is given at once in any case.
-const NEAR: u64 = 1 << 16;
+const NEAR: u64 = crate::wave::LOOK / 2;
 
 /// One run of a task.
 #[derive(Debug)]
@@ -352,6 +352,7 @@ impl Run {
             };
             let reachable = match &self.plan.pace {
                 Pace::Clock(_) => ahead,
+                _ if self.granted >= ahead => ahead,
                 pace => {
                     // What is too far ahead to be looked at in one go comes bit by bit.
                     let near = ahead.min(self.granted.max(self.position).saturating_add(NEAR));
@@ -582,6 +583,13 @@ impl Run {
                 self.trigger.reference = Some(acquired);
             }
         }
+    }
+
+    /// Whether more samples have come than were looked at so far: a signal had very many edges since
+    /// the last look. An unthrottled run has what it was given.
+    pub(crate) fn behind(&mut self) -> bool {
+        self.acquired();
+        self.ended.is_none() && !self.clock.unthrottled() && self.plan.pace.behind()
     }
 
     /// Takes samples on demand.

@@ -1,5 +1,6 @@
 //! A task: its channels, and what its lock protects. What it can do is in the files of `task/`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
 
@@ -73,6 +74,9 @@ struct State {
     cleared: bool,
 }
 
+/// Pieces in which a run catches up after a step of the clock; what is left comes later.
+const PIECES: usize = 256;
+
 /// A task.
 #[derive(Debug)]
 pub(crate) struct Task {
@@ -80,6 +84,8 @@ pub(crate) struct Task {
     pub(crate) name: String,
     state: Mutex<State>,
     changed: Condvar,
+    /// Calls that wait for the state.
+    calls: AtomicUsize,
     /// The log of the run; taken after the state, never before it.
     log: Mutex<Option<TaskLog>>,
 }
@@ -112,12 +118,13 @@ impl Task {
                 cleared: false,
             }),
             changed: Condvar::new(),
+            calls: AtomicUsize::new(0),
             log: Mutex::new(None),
         }
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>> {
-        let state = lock(&self.state);
+        let state = self.turn();
         if state.cleared {
             Err(Error::new(code::INVALID_TASK))
         } else {
@@ -134,9 +141,40 @@ impl Task {
         Ok(state)
     }
 
-    /// Wakes whoever waits for this task, for instance after the clock was stepped.
+    /// The task's lock, for a call of the program: whoever works through a run piece by piece lets
+    /// such calls go first, see [`Task::yield_to_calls`].
+    fn turn(&self) -> MutexGuard<'_, State> {
+        // Relaxed: only a hint of how busy the lock is.
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let state = lock(&self.state);
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+        state
+    }
+
+    /// Between two pieces of work, without the lock: lets waiting calls have it. Not for ever, as
+    /// a program may call again and again.
+    fn yield_to_calls(&self) {
+        for _ in 0..100 {
+            std::thread::yield_now();
+            if self.calls.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Wakes whoever waits for this task, for instance after the clock was stepped. What came
+    /// until then is looked at, piece by piece.
     pub(crate) fn wake(&self) {
-        drop(lock(&self.state));
+        for _ in 0..PIECES {
+            let mut state = self.turn();
+            let running = state.phase == Phase::Running;
+            let behind = running && state.run.as_mut().is_some_and(Run::behind);
+            drop(state);
+            if !behind {
+                break;
+            }
+            self.yield_to_calls();
+        }
         self.changed.notify_all();
     }
 

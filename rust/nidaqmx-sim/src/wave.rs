@@ -184,6 +184,9 @@ impl Wave for Since {
 
 /// Something that happens again and again, each time found from the time before: `next` gives the
 /// first one after a time. Times that were found are kept in part, so that it can be asked anywhere.
+///
+/// One call looks at a bounded number of events, so that no lock above it is held for long: what lies
+/// further ahead is found by the calls that follow.
 pub(crate) struct Sequence<F> {
     next: F,
     found: Mutex<Found>,
@@ -197,12 +200,17 @@ struct Found {
     last: Option<(u64, u64)>,
     /// How many events were found, and the time of the last of them.
     end: Option<(u64, u64)>,
+    /// The last count stopped before its end.
+    behind: bool,
 }
 
 /// Events between two that are kept.
 const STRIDE: u64 = 1024;
 
-/// Events that are looked at in one go: a signal of this many events in one read is not served.
+/// Events that one call looks at: more than an unthrottled run is given at once.
+pub(crate) const LOOK: u64 = 1 << 16;
+
+/// Events that are looked at for a value: a signal of this many events in one sample is not served.
 const FAR: u64 = 1 << 24;
 
 impl<F> fmt::Debug for Sequence<F> {
@@ -220,7 +228,7 @@ impl<F: Fn(Option<u64>) -> Option<u64>> Sequence<F> {
         }
     }
 
-    /// When event `number` comes, counted from 0.
+    /// When event `number` comes, counted from 0; `None` where it never does, or too far ahead.
     pub(crate) fn time(&self, number: u64) -> Option<u64> {
         let mut found = lock(&self.found);
         let (mut index, mut time) = match found.last {
@@ -237,7 +245,7 @@ impl<F: Fn(Option<u64>) -> Option<u64>> Sequence<F> {
                 }
             }
         };
-        if number - index > FAR {
+        if number - index > LOOK {
             return None;
         }
         while index < number {
@@ -249,9 +257,24 @@ impl<F: Fn(Option<u64>) -> Option<u64>> Sequence<F> {
         Some(time)
     }
 
-    /// How many events there were, up to and including `at`.
+    /// How many events there were, up to and including `at`, as far as one call finds them.
     pub(crate) fn count(&self, at: u64) -> u64 {
+        self.count_within(at, LOOK)
+    }
+
+    /// How many events there were, where a value depends on it.
+    pub(crate) fn count_all(&self, at: u64) -> u64 {
+        self.count_within(at, FAR)
+    }
+
+    /// Whether the last count has not come to its end.
+    pub(crate) fn behind(&self) -> bool {
+        lock(&self.found).behind
+    }
+
+    fn count_within(&self, at: u64, look: u64) -> u64 {
         let mut found = lock(&self.found);
+        found.behind = false;
         let known = found.end.filter(|(_, time)| *time <= at);
         let (mut index, mut time) = match known {
             Some((count, time)) => (count - 1, time),
@@ -267,9 +290,11 @@ impl<F: Fn(Option<u64>) -> Option<u64>> Sequence<F> {
             },
         };
         let first = index;
-        while index - first < FAR
-            && let Some(next) = (self.next)(Some(time)).filter(|next| *next <= at)
-        {
+        while let Some(next) = (self.next)(Some(time)).filter(|next| *next <= at) {
+            if index - first >= look {
+                found.behind = true;
+                break;
+            }
             index += 1;
             time = next;
             found.note(index, time);
@@ -291,6 +316,8 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     fn check(wave: &dyn Wave, until: u64) {
@@ -389,5 +416,31 @@ mod tests {
             (few.count(1 << 40), few.time(3), few.time(4)),
             (4, Some(2_000), None)
         );
+    }
+
+    #[test]
+    fn one_look_at_a_sequence_is_bounded() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&asked);
+        let next = move |after: Option<u64>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Some(after.map_or(1, |after| after + 1))
+        };
+        let sequence = Sequence::new(next);
+        assert_eq!(sequence.time(1 << 40), None);
+        let mut before = 0;
+        for looks in 1..=100 {
+            let found = sequence.count(1_000_000);
+            assert_eq!(found, (1 + looks * LOOK).min(1_000_000));
+            assert_eq!(sequence.behind(), found < 1_000_000);
+            let work = asked.load(Ordering::Relaxed);
+            assert!(work - before <= LOOK + 2, "{}", work - before);
+            before = work;
+            if found == 1_000_000 {
+                assert_eq!(sequence.time(999_999), Some(1_000_000));
+                return;
+            }
+        }
+        panic!("the end was not reached");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr::{null, null_mut};
+use std::time::{Duration, Instant};
 
 use nidaqmx_sim::abi::*;
 use nidaqmx_sim::abi_channels::*;
@@ -82,14 +83,35 @@ const ATTRIBUTES: &[i32] = &[
 ];
 
 #[test]
+fn every_write_is_called() {
+    let here = include_str!("nonsense_outputs.rs");
+    for line in include_str!("../src/abi_outputs.rs").lines() {
+        if let Some(rest) = line.trim().strip_prefix("fn DAQmxWrite") {
+            let name = rest.split('(').next().unwrap_or_default();
+            let call = format!("DAQmxWrite{name}(");
+            assert!(here.contains(&call), "{call} is not called here");
+        }
+    }
+}
+
+#[test]
 fn nothing_crashes_hangs_or_panics() {
     control::reset();
     control::set_clock(ClockMode::Unthrottled).unwrap();
     let mut random = Random(0x00DA_0517_0407);
     let mut memory = vec![0.0f64; 8192];
     let mut handles: Vec<*mut c_void> = Vec::new();
-    let mut succeeded = 0u64;
-    for _ in 0..40_000 {
+    let seconds = std::env::var("NIDAQMX_SIM_NONSENSE_SECONDS");
+    let seconds: Option<u64> = seconds.ok().and_then(|seconds| seconds.parse().ok());
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let (mut succeeded, mut calls) = (0u64, 0u64);
+    loop {
+        match end {
+            Some(end) if calls.is_multiple_of(1000) && Instant::now() >= end => break,
+            None if calls >= 40_000 => break,
+            _ => {}
+        }
+        calls += 1;
         let task = if handles.is_empty() || random.below(30) == 0 {
             random.pick(&[null_mut(), 0x10usize as *mut c_void])
         } else {
@@ -127,7 +149,7 @@ fn nothing_crashes_hangs_or_panics() {
         // SAFETY: every pointer is null or valid: texts end with a zero, and the memory holds more
         // than 8 samples of as many channels and lines as a task comes to have here.
         let status = unsafe {
-            match random.below(50) {
+            match random.below(55) {
                 0..=3 => {
                     let mut handle = null_mut();
                     let status = DAQmxCreateTask(c"".as_ptr(), &raw mut handle);
@@ -272,6 +294,58 @@ fn nothing_crashes_hangs_or_panics() {
                 }
                 47 => DAQmxCreateAIVoltageChan(task, a, null(), -1, -10.0, 10.0, 10348, null()),
                 48 => DAQmxReadAnalogF64(task, samples, timeout, 0, out, 512, &raw mut count, none),
+                49 => DAQmxWriteBinaryU16(
+                    task,
+                    samples,
+                    auto,
+                    timeout,
+                    fill,
+                    data.cast(),
+                    &raw mut count,
+                    none,
+                ),
+                50 => DAQmxWriteBinaryI32(
+                    task,
+                    samples,
+                    auto,
+                    timeout,
+                    fill,
+                    data.cast(),
+                    &raw mut count,
+                    none,
+                ),
+                51 => DAQmxWriteDigitalU16(
+                    task,
+                    samples,
+                    auto,
+                    timeout,
+                    fill,
+                    data.cast(),
+                    &raw mut count,
+                    none,
+                ),
+                52 => DAQmxWriteCtrTime(
+                    task,
+                    samples,
+                    auto,
+                    timeout,
+                    fill,
+                    data.cast(),
+                    data.cast(),
+                    &raw mut count,
+                    none,
+                ),
+                53 => DAQmxWriteCtrTicks(
+                    task,
+                    samples,
+                    auto,
+                    timeout,
+                    fill,
+                    data.cast(),
+                    data.cast(),
+                    &raw mut count,
+                    none,
+                ),
                 _ => DAQmxCreateDIChan(task, a, null(), i & 1),
             }
         };

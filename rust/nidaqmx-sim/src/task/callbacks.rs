@@ -79,6 +79,13 @@ impl Task {
                 if done || finished {
                     return;
                 }
+                if run.behind() {
+                    // More has come than one look finds: go on, with a pause for others.
+                    drop(state);
+                    self.yield_to_calls();
+                    state = lock(&self.state);
+                    continue;
+                }
                 let sleep_time = run.clock.wait_until(next).filter(|_| next != u64::MAX);
                 state = sleep(&self.changed, state, sleep_time);
                 continue;
@@ -86,6 +93,7 @@ impl Task {
             state.calling = Some(std::thread::current().id());
             drop(state);
             call.make(self.handle);
+            self.yield_to_calls();
             state = lock(&self.state);
             state.calling = None;
             self.changed.notify_all();

@@ -148,7 +148,7 @@ impl Task {
 
     /// Before a stop: the samples that were acquired up to now go into the log.
     pub(super) fn drain_log(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.turn();
         if state.logging.mode != mode::LOG || state.phase != Phase::Running || is_logger() {
             return;
         }

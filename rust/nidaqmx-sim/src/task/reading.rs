@@ -201,7 +201,7 @@ impl Task {
 
     /// Whether the channels are power supplies, which have reads of their own.
     pub(crate) fn is_power(&self) -> bool {
-        lock(&self.state).channels.first().is_some_and(|channel| {
+        self.turn().channels.first().is_some_and(|channel| {
             channel.integer(crate::channel::id::AI_MEAS_TYPE) == crate::product::measure::POWER
         })
     }
@@ -216,10 +216,7 @@ impl Task {
 
     /// The account of the current or last run.
     pub(crate) fn ledger(&self) -> Option<Ledger> {
-        lock(&self.state)
-            .run
-            .as_mut()
-            .map(|run| run.ledger(&self.name))
+        self.turn().run.as_mut().map(|run| run.ledger(&self.name))
     }
 
     /// Waits for samples and takes them. Where an error comes with samples (a timeout), both are

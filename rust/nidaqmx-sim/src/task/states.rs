@@ -7,7 +7,7 @@ use super::reading::{Deadline, sleep};
 use super::triggers::Start;
 use super::{Phase, State, Task};
 use crate::channel::channel_type;
-use crate::driver::{driver, lock};
+use crate::driver::driver;
 use crate::error::{Error, Result, code};
 use crate::fault::{Fault, FaultKind};
 use crate::plan::Plan;
@@ -230,7 +230,7 @@ impl Task {
 
     /// Stops at once and releases everything; waiting calls fail with `reason`.
     pub(crate) fn abort(&self, reason: i32) {
-        let mut state = lock(&self.state);
+        let mut state = self.turn();
         self.abort_locked(&mut state, reason);
         drop(self.quiet(state));
     }
@@ -245,7 +245,7 @@ impl Task {
     }
 
     pub(crate) fn clear(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.turn();
         self.abort_locked(&mut state, code::RUNTIME_ABORTED_ROUTING);
         self.archive(&mut state);
         state.cleared = true;

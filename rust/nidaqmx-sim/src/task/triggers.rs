@@ -10,7 +10,7 @@ use crate::counter::{Input, Moment};
 use crate::counter_channel;
 use crate::device::Physical;
 use crate::digital::Lines;
-use crate::driver::{Signals, driver, lock};
+use crate::driver::{Signals, driver};
 use crate::error::{Error, Result, code};
 use crate::fault::Fault;
 use crate::names;
@@ -85,7 +85,7 @@ impl Task {
 
     /// A trigger arrives, where the task waits for one from this source (or from any).
     pub(crate) fn triggered(&self, source: Option<&str>) -> bool {
-        let mut guard = lock(&self.state);
+        let mut guard = self.turn();
         let state = &mut *guard;
         if state.phase != Phase::Running {
             return false;
@@ -109,7 +109,7 @@ impl Task {
 
     /// Gives a fault to the run that is under way; false where there is none.
     pub(crate) fn fault(&self, fault: &Fault) -> bool {
-        let mut guard = lock(&self.state);
+        let mut guard = self.turn();
         let state = &mut *guard;
         let Some(run) = state.run.as_mut().filter(|_| state.phase == Phase::Running) else {
             return false;
