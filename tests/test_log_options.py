@@ -57,6 +57,7 @@ def test_slow_recordings_are_gathered():
         ({"keep": "1 GB"}, "give rotate"),
         ({"reserve": "-1 GB"}, "reserve"),
         ({"warn_left": "1 GB"}, "warn_left"),
+        ({"checksum": "no"}, "checksum"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
@@ -128,6 +129,51 @@ def test_how_it_is_written_is_measured_and_told(make_task, tmp_path):
     assert (report.io, report.io_reason) == ("buffered", "asked for")
 
 
+def flip_a_sample(path: Path) -> None:
+    """Changes one bit of the first segment's data."""
+    with path.open("r+b") as file:
+        metadata = int.from_bytes(file.read(28)[20:28], "little")
+        file.seek(28 + metadata + 101)
+        (byte,) = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+def test_checksums_can_be_left_out_and_the_file_says_so(make_task, tmp_path, checksum):
+    path = tmp_path / "run.tdms"
+    log = daqring.LogOptions(checksum=checksum)
+    report = daqring.record(make_task(), path, samples=100_000, block_ms=20, log=log, progress=False)
+    assert report.complete
+    for number, channel in enumerate(daqring.open(path).channels):
+        assert_pattern(channel.raw[:], number)
+    with nptdms.TdmsFile.open(path) as other:
+        assert sum(len(group.channels()) for group in other.groups() if group.name != "daqring") > 0
+        assert other.properties.get("daqring.checksum") == (None if checksum else "none")
+    result = daqring.verify(path)
+    assert result.complete
+    assert (result.unchecked > 0) is ("data not checked" in str(result)) is not checksum
+    said = daqring.open(path).describe()
+    assert ("recorded without checksums" in said) is not checksum
+
+    flip_a_sample(path)
+    assert daqring.verify(path).complete is not checksum
+    recovery = daqring.recover(path)
+    assert recovery.lost is checksum
+    assert (recovery.unchecked > 0) is ("data not checked" in str(recovery)) is not checksum
+
+
+def test_no_stage_computes_a_checksum_that_nobody_wants(make_task, tmp_path):
+    """`checksum=False` is there to spare the work."""
+    for checksum in (True, False):
+        path = tmp_path / f"{checksum}.tdms"
+        log = daqring.LogOptions(checksum=checksum)
+        with daqring.Recorder(make_task(), path, samples=20_000, log=log) as recorder:
+            recorder.wait()
+            names = [stage["name"] for stage in recorder.stats()["stages"]]
+        assert ("crc32c" in names) is checksum
+
+
 def test_a_disk_that_will_be_full_is_told_before(make_task, tmp_path):
     task = make_task(clock="stepped")
     # Nobody has a disk that lasts for a hundred years at this rate.
@@ -191,6 +237,11 @@ def test_the_command_line_has_them_too(tmp_path):
     # It ends before the disk is full, however long that lasts.
     assert "DiskLowWarning" not in measured.stderr
     assert json.loads(measured.stdout)["io_reason"] != "asked for"
+    bare = record(tmp_path / "bare.tdms", "--no-checksum")
+    assert bare.returncode == 0, bare.stderr
+    verified = run("verify", tmp_path / "bare.tdms")
+    assert verified.returncode == 0
+    assert "data not checked" in verified.stdout
     both = record(tmp_path / "both.tdms", "--direct", "--buffered")
     assert both.returncode != 0
     assert "not allowed with" in both.stderr

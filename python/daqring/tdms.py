@@ -38,6 +38,8 @@ class Verification:
     problems: tuple[str, ...]
     #: Segments that were checked.
     segments: int
+    #: Those of them with samples that were recorded without a checksum: only their headers were checked.
+    unchecked: int
     #: What was found of each stream: name, blocks, samples per channel, lost and damaged ones.
     streams: tuple[dict[str, Any], ...]
 
@@ -64,6 +66,7 @@ def verify(path: str | os.PathLike[str]) -> Verification:
         verdict=result["verdict"],
         problems=tuple(result["problems"]),
         segments=result["segments"],
+        unchecked=result["unchecked"],
         streams=tuple(result["streams"]),
     )
 
@@ -80,6 +83,9 @@ class Recovery:
     was_finished: bool
     #: Segments with samples that were kept.
     segments: int
+    #: Those of them that were recorded without a checksum: nobody knows whether their data are what was
+    #: recorded.
+    unchecked: int
     #: What was left out: pairs of the place in the file and the number of bytes.
     discarded: tuple[tuple[int, int], ...]
     #: Of each stream: name, samples per channel, those that came from its tail file, and missing ones.
@@ -104,7 +110,8 @@ def recover(
 ) -> Recovery:
     """Brings back what a crash or a damaged disk has left of a recording.
 
-    Every segment whose checksums are right is kept, and what was flushed to the tail file beside
+    Every segment whose checksums are right is kept (of a recording without checksums, every one whose
+    header is), and what was flushed to the tail file beside
     the log; samples that are missing become a gap that the recovered log tells of.
 
     Args:
@@ -127,6 +134,7 @@ def recover(
         lost=result["lost"],
         was_finished=result["was_finished"],
         segments=result["segments"],
+        unchecked=result["unchecked"],
         discarded=tuple(result["discarded"]),
         streams=tuple(result["streams"]),
         summary=result["summary"],

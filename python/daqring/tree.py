@@ -23,6 +23,8 @@ def describe(log: Log) -> str:
         lines[0] += f" and {len(log.paths) - 1} more files, to {log.paths[-1]}"
     segments = log.to_dict()["segments"]
     lines.append(f"  {_bytes(log.size)} in {segments:,} segments")
+    if log.properties.get("daqring.checksum") == "none":
+        lines.append("  recorded without checksums: nobody can check the samples")
     for name, value in log.properties.items():
         first, *more = str(value).rstrip("\n").split("\n")
         # Text of several lines, such as the run file, stands below its name.

@@ -164,6 +164,11 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     cache.add_argument(
         "--direct", action="store_true", help="pass the page cache by (default: as measured at the start)"
     )
+    storage.add_argument(
+        "--no-checksum",
+        action="store_true",
+        help="leave out the checksums of the samples; verify checks the structure then",
+    )
     storage.add_argument("--keep", metavar="SIZE", help="remove the oldest files beyond this (with --rotate)")
     storage.add_argument(
         "--reserve", metavar="SIZE", help="stop in order when the disk has less free space (default: 64 MiB)"
@@ -225,6 +230,8 @@ def run_of(arguments: argparse.Namespace) -> Run:
             raise Refusal(f"--property {pair!r} is not of the form KEY=TEXT")
         values.setdefault("properties", {})[key] = text
     log = {name: value for name in STORAGE if (value := getattr(arguments, name)) is not None}
+    if arguments.no_checksum:
+        log["checksum"] = False
     if arguments.buffered or arguments.direct:
         log["direct_io"] = arguments.direct
     if log:

@@ -224,7 +224,7 @@ impl Rewrite<'_> {
             run: self.run,
             segment: self.segments,
             block: None,
-            data_crc: crc32c(data),
+            data_crc: Some(crc32c(data)),
         };
         let header = header.finish(&seal, data.len() as u64, ALIGN);
         self.storage

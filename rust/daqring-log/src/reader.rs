@@ -266,8 +266,7 @@ impl LogFile {
                 break;
             };
             let stamped = Stamped::parse(&walked)?;
-            let sound = stamped.header_sound
-                && Some(stamped.data_crc(source, &mut scratch)?) == stamped.stamp.data_crc;
+            let sound = stamped.header_sound && stamped.data_sound(source, &mut scratch)?;
             if sound || self.length - start > TORN_BYTES {
                 break;
             }
@@ -1288,10 +1287,7 @@ impl Index {
             let covered = covers.iter().any(|cover| {
                 Some(cover.run) == stamped.stamp.run && cover.stream == *stream && cover.first < end
             });
-            if covered
-                && (!stamped.header_sound
-                    || Some(stamped.data_crc(source, scratch)?) != stamped.stamp.data_crc)
-            {
+            if covered && (!stamped.header_sound || !stamped.data_sound(source, scratch)?) {
                 return Err(LogError::format(
                     walked.offset,
                     "the segment is torn; its samples are in the tail",
@@ -1314,7 +1310,7 @@ impl Index {
             if !stamped.header_sound
                 || !same_run
                 || stamped.unfinished
-                || stamped.data_crc(tail, &mut scratch).ok() != stamped.stamp.data_crc
+                || !stamped.data_sound(tail, &mut scratch).unwrap_or(false)
             {
                 break;
             }

@@ -61,6 +61,8 @@ pub struct RecoverReport {
     pub streams: Vec<RecoveredStream>,
     /// Segments with samples that were kept.
     pub segments: u64,
+    /// Those of them that were recorded without a checksum: nobody knows whether their data are what was written.
+    pub unchecked: u64,
     /// Bytes of the log that were left out, and where they began.
     pub discarded: Vec<(u64, u64)>,
     /// The recording had been finished in order.
@@ -96,6 +98,10 @@ impl fmt::Display for RecoverReport {
             false => write!(f, "{}", streams.join("; "))?,
         }
         write!(f, " in {} segments", self.segments)?;
+        if self.unchecked > 0 {
+            let count = self.unchecked;
+            write!(f, " ({count} recorded without checksums: data not checked)")?;
+        }
         let bytes: u64 = self.discarded.iter().map(|(_, length)| length).sum();
         if bytes > 0 {
             write!(
@@ -310,11 +316,11 @@ impl Scan {
                 Some((stamped, objects)) => {
                     let end = stamped.end;
                     self.run = stamped.stamp.run;
-                    let crc = stamped.data_crc(source, &mut scratch).ok();
+                    let data_sound = stamped.data_sound(source, &mut scratch).unwrap_or(false);
                     // The header is sound in any case, so its properties count.
                     self.learn(&objects, true);
                     self.finished |= stamped.complete == Some(true);
-                    if crc.is_some() && crc == stamped.stamp.data_crc {
+                    if data_sound {
                         self.keep(source, 0, stamped, &objects)?;
                         self.end = end;
                         self.segments += 1;
@@ -363,7 +369,7 @@ impl Scan {
                 let before = kept.range(..=block.first_sample).next_back();
                 before.is_some_and(|(_, end)| *end > block.first_sample)
             });
-            if !known && stamped.data_crc(source, &mut scratch).ok() == stamped.stamp.data_crc {
+            if !known && stamped.data_sound(source, &mut scratch).unwrap_or(false) {
                 self.keep(source, number, stamped, &objects)?;
             }
         }
@@ -593,6 +599,7 @@ struct Copy<'p> {
     end: u64,
     segments: u64,
     kept: u64,
+    unchecked: u64,
     places: BTreeMap<String, Place>,
     tables: Tables,
 }
@@ -606,6 +613,7 @@ impl<'p> Copy<'p> {
             end: 0,
             segments: 0,
             kept: 0,
+            unchecked: 0,
             places: BTreeMap::new(),
             tables: Tables::default(),
         }
@@ -736,8 +744,10 @@ impl<'p> Copy<'p> {
             .map_err(|error| {
                 LogError::format(sound.stamped.data_at, format!("reading failed: {error}"))
             })?;
-        let data_crc = crc32c(&data);
-        if Some(data_crc) != sound.stamped.stamp.data_crc {
+        // What was written without a checksum was never checked, and the copy must not say that it was.
+        let unchecked = sound.stamped.is_unchecked();
+        let data_crc = (!unchecked).then(|| crc32c(&data));
+        if data_crc != sound.stamped.stamp.data_crc {
             return Err(LogError::format(
                 sound.stamped.data_at,
                 "the log changes while it is recovered",
@@ -753,11 +763,12 @@ impl<'p> Copy<'p> {
         self.tables.blocks.push(BlockRow {
             stream: index,
             stamp,
-            crc32c: data_crc,
+            crc32c: data_crc.unwrap_or(0),
             offset: self.end,
         });
         self.append(&header, &data)?;
         self.kept += 1;
+        self.unchecked += u64::from(unchecked);
         if let Some(place) = self.places.get_mut(&stream) {
             place.introduced = true;
         }
@@ -870,7 +881,7 @@ impl<'p> Copy<'p> {
             run: self.run,
             segment: self.segments,
             block: None,
-            data_crc: crc32c(&data),
+            data_crc: Some(crc32c(&data)),
         };
         let header = header.finish(&seal, data.len() as u64, ALIGN);
         self.append(&header, &data)
@@ -933,6 +944,7 @@ impl<'p> Copy<'p> {
             output: self.path.to_path_buf(),
             streams: streams.collect(),
             segments: self.kept,
+            unchecked: self.unchecked,
             discarded: scan.discarded.clone(),
             was_finished: scan.finished,
         }
@@ -1016,6 +1028,7 @@ fn in_place(
         place.samples = place.samples.saturating_add(sound.block.samples);
         place.part_samples = place.part_samples.saturating_add(sound.block.samples);
         copy.kept += 1;
+        copy.unchecked += u64::from(sound.stamped.is_unchecked());
         if let Some(record) = sound.block.record.filter(|_| at >= scan.in_tables) {
             copy.tables.add_record(RecordRow {
                 stream: index,

@@ -63,6 +63,7 @@ pub(crate) mod key {
     pub(crate) const PREVIOUS: &str = "daqring.previous";
     pub(crate) const RECOVERED: &str = "daqring.recovered";
     pub(crate) const COMPLETE: &str = "daqring.complete";
+    pub(crate) const CHECKSUM: &str = "daqring.checksum";
 }
 
 /// CRC32C (Castagnoli) of `data`, by the instructions that the processor turns out to have.
@@ -186,7 +187,8 @@ pub(crate) struct Seal<'a> {
     /// Number of the segment in its file.
     pub(crate) segment: u64,
     pub(crate) block: Option<&'a BlockStamp>,
-    pub(crate) data_crc: u32,
+    /// `None` for samples that are written without a checksum.
+    pub(crate) data_crc: Option<u32>,
 }
 
 /// What [`HeaderBuilder::object`] says about the object's raw data.
@@ -307,8 +309,10 @@ impl HeaderBuilder {
     pub(crate) fn finish(mut self, seal: &Seal<'_>, raw_len: u64, align: usize) -> Vec<u8> {
         let block = seal.block;
         let record = block.and_then(|block| block.record);
-        let stamped =
-            5 + if block.is_some() { 7 } else { 0 } + if record.is_some() { 3 } else { 0 };
+        let stamped = 4
+            + usize::from(seal.data_crc.is_some())
+            + if block.is_some() { 7 } else { 0 }
+            + if record.is_some() { 3 } else { 0 };
         self.object(&path(HOUSEKEEPING, None), RawIndex::None, stamped);
         self.property(key::RUN, &PropertyValue::String(seal.run.to_string()));
         self.property(key::SEGMENT, &PropertyValue::U64(seal.segment));
@@ -332,7 +336,9 @@ impl HeaderBuilder {
             );
             self.property(key::PRETRIGGER, &PropertyValue::U64(record.pretrigger));
         }
-        self.property(key::DATA_CRC, &PropertyValue::U32(seal.data_crc));
+        if let Some(crc) = seal.data_crc {
+            self.property(key::DATA_CRC, &PropertyValue::U32(crc));
+        }
         self.property(key::HEADER_CRC, &PropertyValue::U32(0));
         let crc_at = self.bytes.len() - 4;
         self.text(key::PAD);
@@ -952,7 +958,7 @@ mod tests {
                     run: RunId(7),
                     segment: 3,
                     block: None,
-                    data_crc: 9,
+                    data_crc: Some(9),
                 },
                 raw,
                 ALIGN,

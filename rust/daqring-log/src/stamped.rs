@@ -122,6 +122,21 @@ impl Stamped {
             .is_none_or(|group| group == HOUSEKEEPING)
     }
 
+    /// True for samples that were written without a checksum; what the header says of that is checked with the header.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.header_sound && self.stamp.data_crc.is_none() && self.stamp.block().is_some()
+    }
+
+    /// Whether the raw data can be read and are, as far as a checksum tells, what was written.
+    pub(crate) fn data_sound(
+        &self,
+        source: &dyn Source,
+        scratch: &mut Vec<u8>,
+    ) -> Result<bool, LogError> {
+        let crc = self.data_crc(source, scratch)?;
+        Ok(self.is_unchecked() || self.stamp.data_crc == Some(crc))
+    }
+
     /// CRC of the raw data as they are; bounded memory.
     pub(crate) fn data_crc(
         &self,

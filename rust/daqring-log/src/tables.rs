@@ -9,6 +9,7 @@ const ROWS: usize = 4096;
 pub(crate) struct BlockRow {
     pub(crate) stream: u32,
     pub(crate) stamp: BlockStamp,
+    /// 0 where the segment has none.
     pub(crate) crc32c: u32,
     pub(crate) offset: u64,
 }

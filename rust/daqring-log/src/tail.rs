@@ -113,7 +113,7 @@ impl TailFile {
             run,
             segment: self.segments,
             block: Some(stamp),
-            data_crc: crc32c(data),
+            data_crc: Some(crc32c(data)),
         };
         let header = header.finish(&seal, data.len() as u64, ALIGN);
         self.storage.write(self.end, &header, data)?;

@@ -80,6 +80,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Segments that could be followed.
     pub segments: u64,
+    /// Segments of samples that were written without a checksum: their headers were checked, their data were not.
+    pub unchecked: u64,
     /// Per stream.
     pub streams: Vec<StreamCheck>,
     /// Losses that were recorded as such.
@@ -160,6 +162,11 @@ impl fmt::Display for VerifyReport {
             "complete"
         };
         write!(f, "{verdict}: {samples} in {} segments", self.segments)?;
+        match self.unchecked {
+            0 => {}
+            // Beside those of samples there are the segments of the log's own tables.
+            count => write!(f, " ({count} recorded without checksums: data not checked)")?,
+        }
         if !self.gaps.is_empty() {
             let unknown = match self.streams.iter().any(|stream| stream.lost_unknown) {
                 true => " and an unknown number more",
@@ -219,6 +226,7 @@ pub fn verify_source(source: Arc<dyn Source>) -> Result<VerifyReport, LogError> 
         finished: false,
         bytes: length,
         segments: 0,
+        unchecked: 0,
         streams: Vec::new(),
         gaps: Vec::new(),
         problems: Vec::new(),
@@ -391,6 +399,7 @@ impl Check<'_, '_> {
             sound = false;
         }
         match stamped.data_crc(self.source, &mut self.scratch) {
+            Ok(_) if stamped.is_unchecked() => self.report.unchecked += 1,
             Ok(crc) if Some(crc) == stamp.data_crc => {}
             Ok(_) => {
                 self.report.problem(

@@ -70,6 +70,9 @@ pub struct LogOptions {
     pub direct_io: DirectIo,
     /// When what was written is brought to the medium.
     pub sync: SyncPolicy,
+    /// Whether segments of samples have a checksum of their data. The header of every segment has one in any case, and so
+    /// have samples that a tail file kept safe.
+    pub checksum: bool,
     /// What becomes a segment.
     pub segments: Segments,
     /// How much host time of gathered samples the end of this process may cost at most. They go to a small file beside
@@ -92,6 +95,7 @@ impl Default for LogOptions {
             overwrite: false,
             direct_io: DirectIo::Auto,
             sync: SyncPolicy::AtFinish,
+            checksum: true,
             segments: Segments::EachBlock,
             flush_every: None,
             rotation: Rotation::default(),
@@ -557,7 +561,7 @@ impl LogWriter {
             samples: block.samples,
             record: *record,
         });
-        let crc = block.crc32c.unwrap_or_else(|| crc32c(block.data));
+        let crc = self.data_crc(block.group, block.crc32c, block.data);
         self.write_segment(block.group, &stamp, crc, block.data)?;
         self.write_waiting_notes()?;
         self.sync_if_due()
@@ -581,11 +585,12 @@ impl LogWriter {
         let nothing_waits = stream.gather.as_ref().is_none_or(Gather::is_empty);
         if nothing_waits && piece.count as usize * sizes.iter().sum::<usize>() >= limit {
             return if whole {
-                let crc = crc.unwrap_or_else(|| crc32c(piece.data));
+                let crc = self.data_crc(at, crc, piece.data);
                 self.write_segment(at, &stamp, crc, piece.data)
             } else {
                 let data = piece.to_vec(&sizes);
-                self.write_segment(at, &stamp, crc32c(&data), &data)
+                let crc = self.data_crc(at, None, &data);
+                self.write_segment(at, &stamp, crc, &data)
             };
         }
         let ends = stamp.blocks;
@@ -621,6 +626,13 @@ impl LogWriter {
         Ok(())
     }
 
+    /// The checksum that a segment of samples is to have; `known` where somebody computed it already.
+    fn data_crc(&self, at: usize, known: Option<u32>, data: &[u8]) -> Option<u32> {
+        // Which of two copies is torn, the log's or the tail's, only a checksum can tell.
+        let wanted = self.options.checksum || self.streams[at].tail.is_some();
+        wanted.then(|| known.unwrap_or_else(|| crc32c(data)))
+    }
+
     /// Makes a segment of what a stream has gathered.
     fn close_gathered(&mut self, at: usize) -> Result<(), LogError> {
         let Some(mut gather) = self.streams[at].gather.take() else {
@@ -630,7 +642,8 @@ impl LogWriter {
             // Blocks that the tail file brought to safety were counted when that happened.
             self.blocks -= gather.flushed_blocks;
             let (stamp, data) = gather.close();
-            self.write_segment(at, &stamp, crc32c(data), data)?;
+            let crc = self.data_crc(at, None, data);
+            self.write_segment(at, &stamp, crc, data)?;
             gather.clear();
             if let Some(tail) = &mut self.streams[at].tail {
                 tail.superseded = Some(self.handed);
@@ -819,7 +832,7 @@ impl LogWriter {
         &mut self,
         at: usize,
         stamp: &BlockStamp,
-        data_crc: u32,
+        data_crc: Option<u32>,
         data: &[u8],
     ) -> Result<(), LogError> {
         let mut header = HeaderBuilder::new(std::mem::take(&mut self.header));
@@ -858,7 +871,7 @@ impl LogWriter {
         self.tables.blocks.push(BlockRow {
             stream: at as u32,
             stamp: *stamp,
-            crc32c: data_crc,
+            crc32c: data_crc.unwrap_or(0),
             offset,
         });
         self.write_full_tables()
@@ -1176,6 +1189,9 @@ impl LogWriter {
         let mut list = self.options.root_properties.clone();
         list.push((key::FORMAT.to_owned(), PropertyValue::U32(FORMAT_VERSION)));
         list.push((key::FILE.to_owned(), PropertyValue::U32(self.file.index)));
+        if !self.options.checksum {
+            list.push((key::CHECKSUM.to_owned(), "none".into()));
+        }
         if let Some((before, _)) = self.closed.last()
             && let Some(name) = before.file_name()
         {
@@ -1218,7 +1234,7 @@ impl LogWriter {
             run: self.run,
             segment: self.file.segments,
             block: None,
-            data_crc: crc32c(&data),
+            data_crc: Some(crc32c(&data)),
         };
         (header.finish(&seal, data.len() as u64, ALIGN), data)
     }

@@ -226,6 +226,87 @@ fn flushed_samples_are_read_before_their_segment_is_written() {
 }
 
 #[test]
+fn without_checksums_headers_are_checked_and_data_are_not() {
+    let scratch = Scratch::new("unchecked");
+    let path = scratch.file("a.tdms");
+    let mut options = LogOptions::default();
+    options.checksum = false;
+    let mut log = LogWriter::create(&path, options, vec![group("Dev1", 1e-3)]).expect("create");
+    for seq in 0..3 {
+        write(&mut log, seq, seq * 2000, 2000).expect("write");
+    }
+    // As after a kill in the middle of a write.
+    let (whole, cut) = (log.bytes_written(), scratch.file("cut.tdms"));
+    let bytes = std::fs::read(&path).expect("read");
+    std::fs::write(&cut, &bytes[..whole as usize - 100]).expect("copy");
+    assert_eq!(values(&cut).len(), 4000, "opens up to the cut");
+    let report = recover(&cut, &RecoverOptions::default()).expect("recover");
+    assert_eq!((report.streams[0].samples, report.unchecked), (4000, 2));
+    assert!(report.to_string().contains("data not checked"), "{report}");
+    let recovered = verify(&report.output).expect("verify");
+    assert!(recovered.is_sound(), "{recovered}");
+    assert_eq!(
+        recovered.unchecked, 2,
+        "the copy does not say more than the log"
+    );
+    let in_place = RecoverOptions {
+        in_place: true,
+        ..RecoverOptions::default()
+    };
+    assert_eq!(recover(&cut, &in_place).expect("recover").unchecked, 2);
+
+    log.finish(vec![]).expect("finish");
+    let report = verify(&path).expect("verify");
+    assert!(report.complete(), "{report}");
+    assert_eq!(report.unchecked, 3);
+    assert!(report.to_string().contains("data not checked"), "{report}");
+    let file = LogFile::open(&path).expect("open");
+    let says = ("daqring.checksum".to_owned(), "none".into());
+    assert!(file.properties().contains(&says));
+
+    let good = std::fs::read(&path).expect("read");
+    let header = u64::from_le_bytes(good[20..28].try_into().expect("8 bytes")) as usize + 28;
+    let mut bad = good.clone();
+    bad[header + 50] ^= 1;
+    std::fs::write(&path, &bad).expect("write");
+    let report = verify(&path).expect("verify");
+    assert!(report.is_sound(), "of samples nothing is known: {report}");
+    for at in (28..header).step_by(5) {
+        let mut bad = good.clone();
+        bad[at] ^= 4;
+        std::fs::write(&path, &bad).expect("write");
+        let found = verify(&path).is_ok_and(|report| !report.is_sound());
+        assert!(found, "byte {at} of the header");
+    }
+}
+
+/// Which copy is torn after a crash of the machine, the log's or the tail's, only a checksum can tell.
+#[test]
+fn samples_that_a_tail_kept_safe_have_checksums_in_any_case() {
+    let scratch = Scratch::new("unchecked-tail");
+    let path = scratch.file("a.tdms");
+    let mut options = LogOptions::default();
+    options.checksum = false;
+    options.segments = Segments::Gather {
+        bytes: 40_000,
+        time: None,
+    };
+    options.flush_every = Some(Duration::from_secs(12));
+    let mut log = LogWriter::create(&path, options, vec![group("Dev1", 0.1)]).expect("create");
+    for seq in 0..300 {
+        write(&mut log, seq, seq * 100, 100).expect("write");
+    }
+    log.finish(vec![]).expect("finish");
+    let report = verify(&path).expect("verify");
+    assert!(report.complete(), "{report}");
+    let segments = report.segments - 1;
+    assert!(
+        0 < report.unchecked && report.unchecked < segments,
+        "the first of {segments} segments came before the tail: {report}"
+    );
+}
+
+#[test]
 fn in_place_recovery_cuts_a_torn_end() {
     let scratch = Scratch::new("in-place");
     let path = scratch.file("a.tdms");

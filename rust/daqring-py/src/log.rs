@@ -74,6 +74,7 @@ pub(crate) struct LogArgument {
     keep_bytes: Option<u64>,
     reserve_bytes: Option<u64>,
     direct_io: Option<bool>,
+    pub(crate) checksum: bool,
 }
 
 impl LogArgument {
@@ -105,6 +106,7 @@ impl LogArgument {
             keep_bytes: self.keep_bytes,
         };
         options.reserve = self.reserve_bytes;
+        options.checksum = self.checksum;
         options.direct_io = match self.direct_io {
             None => DirectIo::Auto,
             Some(true) => DirectIo::On,
@@ -338,6 +340,7 @@ fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
             .collect::<Vec<_>>(),
     )?;
     dict.set_item("segments", report.segments)?;
+    dict.set_item("unchecked", report.unchecked)?;
     let streams = report.streams.iter().map(|stream| {
         let entry = PyDict::new(py);
         entry.set_item("name", &stream.name)?;
@@ -375,6 +378,7 @@ fn recover(
     dict.set_item("lost", report.lost())?;
     dict.set_item("was_finished", report.was_finished)?;
     dict.set_item("segments", report.segments)?;
+    dict.set_item("unchecked", report.unchecked)?;
     dict.set_item("discarded", &report.discarded)?;
     dict.set_item("summary", report.to_string())?;
     let streams = report.streams.iter().map(|stream| {

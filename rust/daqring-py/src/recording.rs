@@ -176,6 +176,7 @@ impl Recording {
         py.detach(|| {
             let placement = Arc::new(Placement::new(placement.unwrap_or_default()));
             let place = Arc::clone(&placement);
+            let wanted = path.is_some() && log.as_ref().is_none_or(|log| log.checksum);
             let mut groups = Vec::new();
             let mut options = Vec::new();
             let mut conversions = Vec::new();
@@ -195,8 +196,8 @@ impl Recording {
                     }
                 };
                 let (group, runs) = stream.group.into_spec()?;
-                // Where there is a log, the workers spare the writer the checksum.
-                let checksum = crc.unwrap_or(path.is_some()) && stream.record;
+                // Where there is a log with checksums, the workers spare the writer computing them.
+                let checksum = crc.unwrap_or(wanted) && stream.record;
                 let stages = build(stream.stages, checksum, || match &runs {
                     None => Layout::new(group.clone()),
                     Some(_) => Err(EngineError::Options(format!(
