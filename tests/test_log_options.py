@@ -38,10 +38,53 @@ def test_options_are_understood(options, expected):
     assert {name: given[name] for name in expected} == expected
 
 
-def test_slow_recordings_are_gathered():
-    slow = daqring.LogOptions().to_native(second=160)
-    assert (slow["segment_bytes"], slow["segment_seconds"], slow["flush_seconds"]) == (4 << 20, 60.0, 1.0)
-    assert daqring.LogOptions().to_native(second=1e6)["segment_bytes"] is None
+@pytest.mark.parametrize(
+    ("second", "block", "longest"), [(160, None, 60.0), (228e6, 16 << 10, 1.0), (16 << 20, 255 << 10, 1.0)]
+)
+def test_small_blocks_are_gathered(second, block, longest):
+    small = daqring.LogOptions().to_native(second, block)
+    assert (small["segment_bytes"], small["segment_seconds"], small["flush_seconds"]) == (
+        4 << 20,
+        longest,
+        1.0,
+    )
+    own = daqring.LogOptions(segment="1 MB", segment_time="5 s").to_native(second, block)
+    assert (own["segment_bytes"], own["segment_seconds"], own["flush_seconds"]) == (10**6, 5.0, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "second", "block"),
+    [
+        ({}, 1e6, None),
+        ({}, 160, 16),
+        ({}, 228e6, 256 << 10),
+        ({}, 15 << 20, 100),
+        ({"segment": "block"}, 160, None),
+        ({"segment": "block"}, 228e6, 16 << 10),
+        ({"sync": "block"}, 228e6, 16 << 10),
+    ],
+)
+def test_other_blocks_are_segments(options, second, block):
+    native = daqring.LogOptions(**options).to_native(second, block)
+    assert (native["segment_bytes"], native["segment_seconds"], native["flush_seconds"]) == (None, None, None)
+
+
+def test_many_small_blocks_are_few_segments(make_task, tmp_path):
+    """The file has few segments, each sample once, and the report still counts blocks."""
+    task = make_task("Dev1/ai0:7", 2_000_000, product="PXIe-6396")
+    for options, most in ((None, 4), (daqring.LogOptions(segment="block"), 2000)):
+        path = tmp_path / f"{most}.tdms"
+        report = daqring.record(
+            task, path, samples=500_123, block_ms=0.5, log=options, overwrite=True, progress=False
+        )
+        assert (report.blocks, report.complete) == (501, True)
+        for channel in range(8):
+            assert_pattern(daqring.open(path)[f"Dev1/ai{channel}"].raw[:], channel)
+        verified = daqring.verify(path)
+        assert verified.complete
+        segments = len(nptdms.TdmsFile.read(path)["daqring"]["block.samples"][:])
+        assert segments <= most
+        assert (most == 2000) == (segments == 501)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +92,7 @@ def test_slow_recordings_are_gathered():
     [
         ({"sync": "often"}, "sync"),
         ({"segment": "5 samples"}, "segment"),
+        ({"segment": "block", "segment_time": "1 s"}, "not segment='block'"),
         ({"segment_time": "-1 s"}, "segment_time"),
         ({"flush_every": "soon"}, "flush_every"),
         ({"rotate": "0 s"}, "rotate"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import random
 import sys
 import threading
 import time
@@ -327,3 +328,94 @@ def test_lateness_is_a_histogram():
     assert lateness.quantile(0.5) == pytest.approx(0.005, rel=0.1)
     assert lateness.quantile(0.99) == pytest.approx(0.0099, rel=0.1)
     assert lateness.quantile(1.0) <= lateness.most == pytest.approx(0.01)
+
+
+# -- reads that are shorter than a block -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("read", [1, 7, 333, 500, 999, 5000])
+@pytest.mark.parametrize("block", [1000, 40_000])
+def test_short_reads_are_put_together(make_task, tmp_path, reader, read, block):
+    """Whatever the reads, the blocks are whole, and every sample is where it belongs."""
+    wanted = 2345 if read == 1 else 45_678
+    task = make_task("Dev1/ai0:2", 100_000)
+    path = tmp_path / "run.tdms"
+    report = daqring.record(
+        task, path, samples=wanted, block_ms=block / 100, read_ms=read / 100, reader=reader, progress=False
+    )
+    assert (report.samples_per_channel, report.complete, report.reader) == (wanted, True, reader)
+    whole = min(block, wanted)
+    assert (report.block_samples, report.blocks) == (whole, -(-wanted // whole))
+    blocks = [whole] * (wanted // whole) + [wanted % whole] * (wanted % whole > 0)
+    assert report.reads == sum(-(-size // min(read, whole)) for size in blocks)
+    for channel in range(3):
+        assert_pattern(daqring.open(path)[f"Dev1/ai{channel}"].raw[:], channel)
+    assert daqring.verify(path).complete
+
+
+def test_foreign_reads_among_short_reads_are_counted(make_task, tmp_path, monkeypatch, reader):
+    """What others take is missing exactly there, and nothing else is missing or doubled."""
+    task = make_task("Dev1/ai0:1", 100_000)
+    chance, taken = random.Random(7), []
+
+    def take(number: int) -> None:
+        if number % 5 == 0:
+            count = chance.randrange(1, 400)
+            taken.append(count)
+            task.read(count)
+
+    act_before_reads(monkeypatch, take)
+    path = tmp_path / "run.tdms"
+    with pytest.warns(daqring.SamplesLostWarning, match="foreign read"):
+        report = daqring.record(
+            task, path, samples=30_000, block_ms=10, read_ms=1.7, reader=reader, progress=False
+        )
+    gaps = [gap for gap in report.gaps if gap.cause == "foreign read"]
+    assert len(gaps) >= 20
+    # The last hole may be longer than what was asked for.
+    assert [gap.count for gap in gaps][:-1] == taken[: len(gaps) - 1]
+    assert report.samples_per_channel + report.lost == 30_000
+    log = daqring.open(path)
+    groups = [group for group in log.groups.values() if not group.housekeeping]
+    expected, position = [], 0
+    for gap in report.gaps:
+        expected.append((position, gap.first_sample - position))
+        position = gap.first_sample + gap.count
+    expected.append((position, 30_000 - position))
+    expected = [part for part in expected if part[1]]
+    assert len(groups) == len(expected)
+    for group, (first, count) in zip(groups, expected, strict=True):
+        for channel in range(2):
+            codes = group.channels[channel].raw[:]
+            assert len(codes) == count
+            assert_pattern(codes, channel, first)
+
+
+def test_a_block_that_does_not_fill_is_given_away(simulator, make_task, tmp_path, reader):
+    """Where samples fail to come, those that came do not wait for them."""
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=500, read_ms=20, reader=reader) as recorder:
+        daqring.sim.step(0.3)
+        deadline = time.monotonic() + 60
+        while recorder.stats()["samples"] < 300:
+            assert time.monotonic() < deadline, recorder.stats()
+            recorder.wait(0.05)
+        daqring.sim.step(0.05)
+    assert recorder.report.samples_per_channel == 350
+    assert recorder.report.blocks == 2
+    assert_pattern(daqring.open(tmp_path / "run.tdms")["Dev1/ai0"].raw[:], 0)
+
+
+@pytest.mark.parametrize("read_ms", [0, -1, "short", float("nan")])
+def test_wrong_lengths_of_reads_are_refused(make_task, tmp_path, read_ms):
+    with pytest.raises(daqring.TaskError, match="read_ms must be"):
+        daqring.record(make_task(), tmp_path / "run.tdms", samples=10, read_ms=read_ms)
+    assert not list(tmp_path.iterdir())
+
+
+def test_on_demand_has_no_length_of_reads(simulator, tmp_path):
+    simulator()
+    with nidaqmx.Task() as task:
+        task.ai_channels.add_ai_voltage_chan("Dev1/ai0")
+        with pytest.raises(daqring.TaskError, match="read_ms is for tasks with a clock"):
+            daqring.record(task, tmp_path / "run.tdms", samples=3, every=0.1, read_ms=5)

@@ -26,10 +26,12 @@ BLOCK_SECONDS = (0.02, 1.0)
 UNSTEADY_BLOCK = 8192
 #: What direct I/O writes without a copy is a multiple of this.
 PAGE = 4096
-#: The ring holds this much time, within these bounds of memory and slots.
+#: The ring holds this much time, within these bounds of memory and slots; of slots there are more than
+#: `RING_SLOTS[1]` only where that time needs them.
 RING_SECONDS = 2.0
 RING_BYTES = (32 << 20, 256 << 20)
 RING_SLOTS = (4, 256)
+MOST_SLOTS = 8192
 
 
 class Acquisition:
@@ -49,6 +51,7 @@ class Acquisition:
         seconds: float | None,
         samples: int | None,
         block_ms: float | None,
+        read_ms: float | None,
         dtype: DtypeChoice,
         buffer_seconds: float,
         reader: ReaderChoice,
@@ -62,7 +65,8 @@ class Acquisition:
         self.source = source = TaskSource(task, dtype, every=every, times=times, linked=linked)
         self.wanted = _wanted(seconds, samples, source)
         self.block = _block_samples(block_ms, source, self.wanted)
-        self.slots = _slot_count(self.block, source)
+        self.read_samples = _read_samples(read_ms, source, self.block)
+        self.slots = _slot_count(self.block, source, self.wanted)
         self._buffer_seconds = positive("buffer_seconds", buffer_seconds)
         self._functions, self.reader_reason = choose(reader, source)
         #: The group whose task owns this one's clock or trigger, and the terminal it comes over.
@@ -198,6 +202,7 @@ class Acquisition:
         self.past = (*old.past, last)
         self._resume = (last.position, cause)
         self.block, self.slots, self.wanted, self._end = old.block, old.slots, old.wanted, old._end
+        self.read_samples = min(self.read_samples, self.block)
         self.started_at, self._start_time = old.started_at, old._start_time
 
     def _gap(self, owner: Acquisition) -> tuple[int, int | None] | None:
@@ -231,7 +236,7 @@ class Acquisition:
             native.set_start_time(self.number, began._start_time)
         else:
             first, gap = resumed[0], (resumed[1], self._resume[1])
-        most = self.block
+        most = self.read_samples
         if source.finite is None and source.every is None:
             # More than a small buffer holds is never there at once.
             most = min(most, max(1, self.buffer.used // 2))
@@ -487,7 +492,21 @@ def _block_samples(block_ms: float | None, source: TaskSource, wanted: int | Non
     return int(samples)
 
 
-def _slot_count(block: int, source: TaskSource) -> int:
+def _read_samples(read_ms: float | None, source: TaskSource, block: int) -> int:
+    """Samples of one read of the driver, at most."""
+    if read_ms is None:
+        return block
+    if source.every is not None:
+        raise TaskError("read_ms is for tasks with a clock: on demand, each read gives one sample")
+    samples = positive("read_ms", read_ms) / 1000.0 * source.rate
+    return int(min(max(1, round(min(samples, block))), block))
+
+
+def _slot_count(block: int, source: TaskSource, wanted: int | None) -> int:
     size = block * source.frame
     memory = min(max(source.rate * source.frame * RING_SECONDS, RING_BYTES[0]), RING_BYTES[1])
-    return int(min(max(memory // size, RING_SLOTS[0]), RING_SLOTS[1]))
+    most = min(max(math.ceil(RING_SECONDS * source.rate / block), RING_SLOTS[1]), MOST_SLOTS)
+    if wanted is not None:
+        # Not more than the whole recording fills.
+        most = min(most, math.ceil(wanted / block) + 1)
+    return int(max(min(memory // size, most), RING_SLOTS[0]))

@@ -22,6 +22,10 @@ _UNITS = {
 }
 #: Less than this in a second is gathered: a week of one-second segments would be slow to open.
 GATHER_BELOW = 64 << 10
+#: Blocks smaller than this are gathered where so much comes in a second: a write costs what 100 KB of samples
+#: cost, and the segment is full in a quarter of a second.
+SMALL_BLOCK, MANY = 256 << 10, 16 << 20
+SEGMENT = 4 << 20
 _TIMES = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _QUANTITY = re.compile(r"\s*([0-9.eE+-]+)\s*([a-zA-Z]*)\s*")
 
@@ -73,10 +77,11 @@ class LogOptions:
     #: When what was written is brought to the medium: ``"finish"``, ``"block"``, every so many bytes
     #: (``"64 MB"``) or every so often (``"1 s"``).
     sync: str = "finish"
-    #: Gather blocks into segments of this size. By default each block is a segment, unless
-    #: `segment_time` or `flush_every` ask for gathering (4 MiB then), or a second of samples is less
-    #: than 64 KiB and no length of blocks was asked for: then segments are a minute long, and
-    #: `flush_every` is a second.
+    #: Gather blocks into segments of this size; ``"block"``: each block is a segment. By default each
+    #: block is one, unless `segment_time` or `flush_every` ask for gathering (4 MiB then), or one of these
+    #: is so: a second of samples is less than 64 KiB and no length of blocks was asked for (segments are a
+    #: minute long then, and `flush_every` is a second), or blocks of less than 256 KiB come at 16 MiB/s or
+    #: more (segments are 4 MiB then). ``sync="block"`` keeps the latter apart.
     segment: int | str | None = None
     #: The longest time that a gathered segment spans.
     segment_time: float | str | None = None
@@ -111,8 +116,12 @@ class LogOptions:
         """`warn_left` in seconds; 0 for never."""
         return _seconds("warn_left", self.warn_left) or 0.0
 
-    def to_native(self, second: float = math.inf) -> dict[str, Any]:
-        """The options as the native module takes them; `second` is the size of a second of samples."""
+    def to_native(self, second: float = math.inf, block: int | None = None) -> dict[str, Any]:
+        """The options as the native module takes them.
+
+        `second` is the size of a second of samples, `block` that of the smallest blocks where somebody
+        chose their length.
+        """
         sync_bytes = sync_seconds = None
         if self.sync not in ("finish", "block"):
             unit = _quantity("sync", self.sync)[1]
@@ -135,11 +144,19 @@ class LogOptions:
         _seconds("warn_left", self.warn_left)
         if not isinstance(self.checksum, bool):
             raise ValueError(f"checksum must be True or False, not {self.checksum!r}")
-        segment = _bytes("segment", self.segment)
+        each = self.segment == "block"
+        if each and (segment_time is not None or flush is not None):
+            raise ValueError(
+                "segment_time and flush_every are for blocks that are gathered: not segment='block'"
+            )
+        segment = None if each else _bytes("segment", self.segment)
         if segment is None and (segment_time is not None or flush is not None):
-            segment = 4 << 20
-        if segment is None and second < GATHER_BELOW:
-            segment, segment_time, flush = 4 << 20, 60.0, 1.0
+            segment = SEGMENT
+        if segment is None and not each:
+            if block is None and second < GATHER_BELOW:
+                segment, segment_time, flush = SEGMENT, 60.0, 1.0
+            if block is not None and block < SMALL_BLOCK and second >= MANY and self.sync != "block":
+                segment, segment_time, flush = SEGMENT, 1.0, 1.0
         return {
             "sync_each_block": self.sync == "block",
             "sync_bytes": sync_bytes,

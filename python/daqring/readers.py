@@ -41,6 +41,9 @@ RING_FULL = "the ring is full, and overflow='fail' was asked for"
 #: Longest that a read of the Python reader may wait in the driver; its samples are there when it begins.
 READ_TIMEOUT = 2.0
 
+#: A block that is not full so long after it could have been is given away.
+FLUSH = 1.0
+
 #: Between two looks for samples that come when they like.
 UNSTEADY_PAUSE = 0.002
 
@@ -265,6 +268,39 @@ class NativeReader:
         )
 
 
+class Filling:
+    """A block that several reads fill."""
+
+    def __init__(self, slot: _native.Slot, packed: np.ndarray, block: int, fields: dict[str, Any]) -> None:
+        self.slot = slot
+        self.samples = 0
+        #: What its commit will say.
+        self.fields = fields
+        self.since = time.monotonic()
+        channels = len(packed)
+        memory = np.frombuffer(memoryview(slot), packed.dtype, channels * block)
+        #: The runs of the channels, as far apart as those of a full block.
+        self._runs: np.ndarray | None = memory.reshape(channels, block)
+        self.add(packed.copy())
+
+    def add(self, packed: np.ndarray) -> None:
+        """A read goes behind what is there."""
+        assert self._runs is not None
+        count = packed.shape[1]
+        self._runs[:, self.samples : self.samples + count] = packed
+        self.samples += count
+
+    def pack(self) -> int:
+        """Moves the runs together and lets go of the slot's memory; their bytes."""
+        assert self._runs is not None
+        packed = self._runs[:, : self.samples]
+        size = packed.nbytes
+        if self.samples < self._runs.shape[1]:
+            self._runs.reshape(-1)[: packed.size] = packed.reshape(-1).copy()
+        self._runs = None
+        return size
+
+
 class PythonReader:
     """Reads in a Python thread, through nidaqmx's stream readers; needs the GIL between two reads."""
 
@@ -291,6 +327,10 @@ class PythonReader:
         self._lateness = Lateness()
         self._ended_at = 0.0
         self._record_start: int | None = None
+        # Reads that are shorter than a block are put together.
+        self._gathers = plan.most < plan.block and plan.every is None and not plan.timed
+        self._filling: Filling | None = None
+        self._flush = FLUSH + plan.block / source.rate
         self._next_clock: float = 0 if plan.clock_notes else math.inf
         name = f"daqring-acquire-{plan.stream}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -345,7 +385,10 @@ class PythonReader:
     def _run(self) -> None:
         try:
             self._recording.place_reader(self._plan.stream)
-            self._read_all()
+            try:
+                self._read_all()
+            finally:
+                self._give_away()
         except BaseException as error:  # a defect of ours must come out at the caller, too
             self._crash = error
         finally:
@@ -385,17 +428,22 @@ class PythonReader:
                 elif not plan.steady:
                     count = min(count, max(self._backlog, 1))
                 timeout = awaited
-            try:
-                slot = self._reserve()
-            except BlockingIOError:
-                if not self._drop(count, timeout, end):
+            filling = self._filling
+            memory: memoryview
+            if filling is not None:
+                slot, memory = None, memoryview(bytearray(channels * itemsize * count))
+            else:
+                try:
+                    slot = self._reserve()
+                except BlockingIOError:
+                    if not self._drop(count, timeout, end):
+                        return
+                    continue
+                if slot is None:
+                    self._stop_reason = "error"
                     return
-                continue
-            if slot is None:
-                self._stop_reason = "error"
-                return
+                memory = memoryview(slot)
             failure: ReadFailure | None = None
-            memory = memoryview(slot)
             # Behind the places of the times, where there are such.
             offset = 8 * count if plan.timed else 0
             into = np.frombuffer(memory, source.dtype, channels * count, offset).reshape(channels, count)
@@ -412,13 +460,19 @@ class PythonReader:
                 memory[8 * got : 8 * got + size] = memory[offset : offset + size].tobytes()
                 np.frombuffer(memory, np.int64, got)[:] = seen
                 size += 8 * got
-            del into, memory
             self._reads += 1
             self._short_reads += got < count
-            if got:
-                self._commit(slot, got, size, now)
+            if slot is None:
+                if got and not self._append(into.reshape(-1)[: channels * got].reshape(channels, got), now):
+                    return
+                del into, memory
             else:
-                slot.abort()
+                del into, memory
+                if got:
+                    self._keep_read(slot, got, size, now)
+                else:
+                    slot.abort()
+            self._give_away_if_due()
             if failure is not None and failure.code != TIMEOUT_CODE:
                 if plan.skip_lost and failure.code in OVERWRITE_CODES and source.read_newest(plan.most):
                     self._skipped = True
@@ -438,6 +492,61 @@ class PythonReader:
             # No block tells of what was dropped last.
             self._final_gap = self._dropped
 
+    def _append(self, packed: np.ndarray, now: int) -> bool:
+        """A read goes behind what the block has; behind a gap it begins a new one. Whether the reading
+        goes on."""
+        filling, got = self._filling, packed.shape[1]
+        after = self._source.position() if not self._plan.pretrigger else None
+        if filling is not None and (after is None or after + self._shift - got == self._position):
+            filling.add(packed)
+            filling.fields["host_time_ns"] = now
+            self._position += got
+            return True
+        self._give_away()
+        try:
+            slot = self._reserve()
+        except BlockingIOError:
+            self._drop_read(got)
+            return True
+        if slot is None:
+            self._stop_reason = "error"
+            return False
+        memory = memoryview(slot)
+        memory[: packed.nbytes] = packed.tobytes()
+        del memory
+        self._keep_read(slot, got, packed.nbytes, now)
+        return True
+
+    def _keep_read(self, slot: _native.Slot, got: int, size: int, now: int) -> None:
+        """Publishes a read, or lets it be the begin of a block."""
+        said = self._told(slot, got, size, now)
+        if said is None:
+            return
+        size, fields = said
+        if not self._gathers:
+            slot.commit(size, **fields)
+            return
+        dtype, channels = self._source.dtype, len(self._source.channels)
+        packed = np.frombuffer(memoryview(slot), dtype, size // dtype.itemsize).reshape(channels, -1)
+        self._filling = Filling(slot, packed, self._plan.block, fields)
+
+    def _give_away(self) -> None:
+        """Hands over the block that is being filled, if there is one."""
+        filling, self._filling = self._filling, None
+        if filling is not None:
+            size = filling.pack()
+            filling.slot.commit(size, **filling.fields | {"samples": filling.samples})
+
+    def _give_away_if_due(self) -> None:
+        filling, record = self._filling, self._plan.record
+        if filling is None:
+            return
+        if record is not None and self._position % record == 0:
+            self._record_start = None
+            self._give_away()
+        elif filling.samples == self._plan.block or time.monotonic() - filling.since > self._flush:
+            self._give_away()
+
     def _drop(self, count: int, timeout: float, end: int | None) -> bool:
         """Reads what there is no slot for; whether the reading goes on."""
         failure: ReadFailure | None = None
@@ -450,24 +559,30 @@ class PythonReader:
         self._reads += 1
         self._short_reads += got < count
         if got:
-            self._recording.add_lost(self._plan.stream, got)
-            before = 0
-            if self._dropped is not None:
-                self._gaps.pop()
-                before = self._dropped[1] or 0
-            self._dropped = (self._position - before, before + got, _OVERRUN)
-            self._gaps.append(self._dropped)
-            self._position += got
+            self._drop_read(got)
         if failure is not None and failure.code != TIMEOUT_CODE:
             self._failed(failure, end)
             return False
         return not self._abandoned
 
+    def _drop_read(self, got: int) -> None:
+        """What was just read is lost: the next block tells of it, or the end does."""
+        self._recording.add_lost(self._plan.stream, got)
+        before = 0
+        if self._dropped is not None:
+            self._gaps.pop()
+            before = self._dropped[1] or 0
+        self._dropped = (self._position - before, before + got, _OVERRUN)
+        self._gaps.append(self._dropped)
+        self._position += got
+
     def _next_read(self, end: int | None) -> int:
-        """How much to read next, at most: not beyond the end, nor beyond a record."""
+        """How much to read next, at most: not beyond the block, the end, nor a record."""
         if self._plan.every is not None:
             return 1
         count = self._plan.most
+        if self._filling is not None:
+            count = min(count, self._plan.block - self._filling.samples)
         if self._plan.record is not None:
             count = min(count, self._plan.record - self._position % self._plan.record)
         return count if end is None else min(count, end - self._position)
@@ -527,8 +642,9 @@ class PythonReader:
         self._dropped = None
         return slot
 
-    def _commit(self, slot: _native.Slot, got: int, size: int, now: int) -> None:
-        """Publishes a read, with the driver's word on which samples these were."""
+    def _told(self, slot: _native.Slot, got: int, size: int, now: int) -> tuple[int, dict[str, Any]] | None:
+        """What the commit of a read says, with the driver's word on which samples these were, and the
+        bytes of those that are wanted; `None`: none are."""
         plan = self._plan
         checked = plan.every is None and not plan.pretrigger
         after = self._source.position() if checked else None
@@ -549,9 +665,10 @@ class PythonReader:
                 self._final_gap = (self._position, plan.end - self._position, why)
                 self._gaps.append(self._final_gap)
                 self._position = plan.end
-                return
+                return None
             size = self._keep(slot, got, kept)
             got = kept
+        count: int | None = 0
         if self._resume is not None:
             resumed, why = self._resume
             self._resume = None
@@ -560,15 +677,6 @@ class PythonReader:
                 self._shift -= lost
                 first = self._position
             self._gaps.append((first - (count or 0), count, why))
-            slot.commit(
-                size,
-                samples=got,
-                first_sample=first,
-                lost_before=_native.LOST_UNKNOWN if count is None else count,
-                gap=why,
-                host_time_ns=now,
-                record=record,
-            )
         elif lost:
             # Somebody else moved the read position. Where that was back, nobody knows how much time has
             # passed: the samples count as the next ones behind a hole of unknown size.
@@ -577,18 +685,17 @@ class PythonReader:
                 self._shift -= lost
                 first = self._position
             self._gaps.append((self._position, count, why))
-            slot.commit(
-                size,
-                samples=got,
-                first_sample=first,
-                lost_before=_native.LOST_UNKNOWN if count is None else count,
-                gap=why,
-                host_time_ns=now,
-                record=record,
-            )
         else:
-            slot.commit(size, samples=got, first_sample=first, host_time_ns=now, record=record)
+            why = 0
         self._position = first + got
+        return size, {
+            "samples": got,
+            "first_sample": first,
+            "lost_before": _native.LOST_UNKNOWN if count is None else count,
+            "gap": why,
+            "host_time_ns": now,
+            "record": record,
+        }
 
     def _keep(self, slot: _native.Slot, got: int, kept: int) -> int:
         """Takes the samples behind the first few out of what lies packed in a slot; its size then."""

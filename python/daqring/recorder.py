@@ -64,6 +64,7 @@ def record(
     seconds: float | None = None,
     samples: int | None = None,
     block_ms: float | None = None,
+    read_ms: float | None = None,
     overwrite: bool = False,
     dtype: DtypeChoice = "auto",
     buffer_seconds: float = 4.0,
@@ -98,8 +99,11 @@ def record(
         seconds: How long to record, turned into samples by the rate that the driver coerced.
         samples: How many samples per channel of each task to record; instead of `seconds`. With
             neither, a finite task is recorded whole and a continuous one until Ctrl-C.
-        block_ms: Length of a block (one read of the driver, one TDMS segment) in milliseconds.
-            Default: 4 MiB, but between 20 ms and 1 s.
+        block_ms: Length of a block in milliseconds: what stages, :func:`daqring.stream` and live views
+            get at once. Default: 4 MiB, but between 20 ms and 1 s. In the file a block is a segment, or,
+            where many small ones come, a part of one; see ``LogOptions.segment``.
+        read_ms: Longest read of the driver in milliseconds. Default: a block. Shorter reads keep the
+            driver's buffer emptier; they are put behind one another until the block is full.
         overwrite: Replace an existing file.
         dtype: ``"auto"`` records integer codes with the device's scaling where that says everything,
             else float64 in the channels' units; ``"raw"`` and ``"float64"`` force it.
@@ -162,6 +166,7 @@ def record(
         seconds=seconds,
         samples=samples,
         block_ms=block_ms,
+        read_ms=read_ms,
         overwrite=overwrite,
         dtype=dtype,
         buffer_seconds=buffer_seconds,
@@ -222,6 +227,7 @@ class Recorder:
         seconds: float | None = None,
         samples: int | None = None,
         block_ms: float | None = None,
+        read_ms: float | None = None,
         overwrite: bool = False,
         dtype: DtypeChoice = "auto",
         buffer_seconds: float = 4.0,
@@ -267,7 +273,8 @@ class Recorder:
         self._properties = dict(properties or {})
         self._log_options = log or LogOptions()
         self._wishes: dict[str, Any] = {
-            **{"seconds": seconds, "samples": samples, "block_ms": block_ms, "dtype": dtype},
+            **{"seconds": seconds, "samples": samples, "block_ms": block_ms, "read_ms": read_ms},
+            **{"dtype": dtype},
             **{"buffer_seconds": buffer_seconds, "reader": reader, "every": every, "times": times},
         }
         if on_loss not in ("stop", "continue"):
@@ -287,9 +294,10 @@ class Recorder:
         except BaseException:
             self._tasks.close()
             raise
-        # Blocks of a chosen length stay segments of their own.
-        second = self._bytes_per_second if block_ms is None else math.inf
-        self._log = self._log_options.to_native(second)
+        smallest = min(acquisition.block * acquisition.frame for acquisition in self._acquisitions)
+        self._log = self._log_options.to_native(
+            self._bytes_per_second, None if block_ms is None else smallest
+        )
         self._results: dict[str, tuple[str, tuple[str, ...]]] = {}
 
         self._pid = os.getpid()

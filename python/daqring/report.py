@@ -52,7 +52,7 @@ class StreamReport:
     samples_per_channel: int
     #: Samples in the log, all channels together.
     samples: int
-    #: Blocks (TDMS segments with samples) in the log.
+    #: Blocks in the log: each is a TDMS segment, or a part of one where blocks are gathered.
     blocks: int
     #: Samples per channel that the driver acquired and that are not in the log, as far as counted.
     lost: int
@@ -165,7 +165,7 @@ class Report:
     samples_per_channel: int
     #: Samples in the log, all channels together.
     samples: int
-    #: Blocks (TDMS segments with samples) in the log.
+    #: Blocks in the log: each is a TDMS segment, or a part of one where blocks are gathered.
     blocks: int
     #: Samples per channel that the driver acquired and that are not in the log, as far as counted.
     lost: int

@@ -22,7 +22,7 @@ use crate::thread;
 const READ_TIMEOUT: f64 = 0.25;
 /// Samples that are so much overdue are asked for all the same, without waiting: the driver then says why.
 const OVERDUE: Duration = Duration::from_secs(1);
-/// A block that is not full by then is given away.
+/// A block that is not full so long after it could have been is given away.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Shortest pause between two looks at the driver's buffer, while it fills and while it does not.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
@@ -253,6 +253,7 @@ impl Drop for Reader {
 fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, shared: &Shared) {
     let stop_task = options.stop_task;
     let mut reading = Reading {
+        flush: flush_after(&options),
         wanted: options.end,
         end: options.end,
         position: options.position,
@@ -324,6 +325,8 @@ struct Reading<'a> {
     producer: SlotProducer,
     options: ReaderOptions,
     shared: &'a Shared,
+    /// So old a block may become.
+    flush: Duration,
     /// Where the caller wants it to end, and where it ends since a stop.
     wanted: Option<u64>,
     end: Option<u64>,
@@ -430,7 +433,7 @@ impl Reading<'_> {
             }
             self.tell_clock();
             if self.filling.as_ref().is_some_and(|filling| {
-                filling.samples == self.options.block || filling.since.elapsed() > FLUSH
+                filling.samples == self.options.block || filling.since.elapsed() > self.flush
             }) {
                 self.give_away();
             }
@@ -945,6 +948,18 @@ impl Reading<'_> {
         lock(&self.shared.gaps).push(gap);
         self.gap = Some(gap);
     }
+}
+
+/// How old a block may become: where samples come at a rate, the time that a whole one takes and a
+/// bit more, so that only samples that fail to come make it shorter.
+fn flush_after(options: &ReaderOptions) -> Duration {
+    let whole = match options.pace {
+        Pace::Steady | Pace::Records { .. } => options.block as f64 / options.rate,
+        Pace::Unsteady | Pace::OnDemand(_) => 0.0,
+    };
+    Duration::try_from_secs_f64(whole)
+        .unwrap_or(FLUSH)
+        .saturating_add(FLUSH)
 }
 
 /// The bytes of aligned memory.

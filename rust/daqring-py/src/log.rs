@@ -26,7 +26,7 @@ pub(crate) struct GroupArgument {
     #[pyo3(default)]
     times: Option<TimesArgument>,
     #[pyo3(default)]
-    records: bool,
+    pub(crate) records: bool,
 }
 
 /// The channel of times of a group without constant interval.
@@ -78,6 +78,11 @@ pub(crate) struct LogArgument {
 }
 
 impl LogArgument {
+    /// Blocks of fewer bytes than this become parts of segments.
+    pub(crate) fn gathers_up_to(&self) -> Option<usize> {
+        self.segment_bytes
+    }
+
     pub(crate) fn into_options(self) -> PyResult<LogOptions> {
         let duration = |seconds: Option<f64>| {
             seconds

@@ -183,6 +183,7 @@ impl Recording {
             let mut derived = Vec::new();
             let mut manuals = Vec::new();
             let mut keep = Vec::new();
+            let gathered = log.as_ref().and_then(LogArgument::gathers_up_to);
             for stream in streams {
                 let policy = match stream.overflow.as_deref() {
                     None | Some("wait") => Policy::Wait,
@@ -195,9 +196,12 @@ impl Recording {
                         )));
                     }
                 };
+                let records = stream.group.records;
                 let (group, runs) = stream.group.into_spec()?;
-                // Where there is a log with checksums, the workers spare the writer computing them.
-                let checksum = crc.unwrap_or(wanted) && stream.record;
+                // Where a block goes into the log as it is, the workers spare the writer the checksum.
+                let whole = runs.is_none()
+                    && (records || gathered.is_none_or(|bytes| stream.slot_bytes >= bytes));
+                let checksum = crc.unwrap_or(wanted && whole) && stream.record;
                 let stages = build(stream.stages, checksum, || match &runs {
                     None => Layout::new(group.clone()),
                     Some(_) => Err(EngineError::Options(format!(
