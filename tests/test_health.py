@@ -328,6 +328,27 @@ def test_names_are_unique_and_fit_for_files(own_runtime_folder):
     assert status.Publisher("a rig/1", "").name == "a_rig_1"
 
 
+def test_a_file_that_a_viewer_has_open_on_windows_is_tried_again(own_runtime_folder, monkeypatch):
+    publisher = status.Publisher("rig", "")
+    refusals = {"read_text": 2, "unlink": 2}
+
+    def refusing(name, original):
+        def method(path, *arguments, **named):
+            if refusals[name]:
+                refusals[name] -= 1
+                raise PermissionError(13, "The process cannot access the file", str(path))
+            return original(path, *arguments, **named)
+
+        return method
+
+    for name in refusals:
+        monkeypatch.setattr(Path, name, refusing(name, getattr(Path, name)))
+    assert [each.name for each in status.recorders()] == ["rig"]
+    publisher.withdraw()
+    assert refusals == {"read_text": 0, "unlink": 0}
+    assert list(own_runtime_folder.iterdir()) == []
+
+
 def test_a_recorder_whose_process_is_gone_is_told_and_its_name_free(own_runtime_folder):
     publisher = status.Publisher("rig", "/data/rig.tdms")
     file = own_runtime_folder / "rig.json"

@@ -18,8 +18,9 @@ import stat
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 __all__ = ["Publisher", "Status", "recorders", "request_stop", "runtime_folder"]
 
@@ -30,6 +31,10 @@ PERIOD = 0.5
 STALLED_AFTER = 5.0
 #: Seconds for which a recorder that died is still told.
 REMEMBERED = 24 * 3600.0
+#: How often, and after how many seconds, a file is tried again that somebody else has open.
+TRIES, PAUSE = 20, 0.01
+
+_Result = TypeVar("_Result")
 
 
 def runtime_folder() -> Path:
@@ -119,7 +124,7 @@ class Publisher:
                     if found is None and _age(file) < STALLED_AFTER:
                         break
                     with contextlib.suppress(FileNotFoundError):
-                        file.unlink()
+                        _patiently(file.unlink)
         raise FileExistsError(f"a thousand recorders are called {plain}")
 
     def publish(self, state: Literal["running", "finishing"], health: dict[str, Any] | None) -> None:
@@ -149,7 +154,18 @@ class Publisher:
         """Takes the files away."""
         for file in (self._file, self._stop_file, self._file.with_suffix(".new")):
             with contextlib.suppress(OSError):
-                file.unlink()
+                _patiently(file.unlink)
+
+
+def _patiently(act: Callable[[], _Result]) -> _Result:
+    """What `act` gives. Windows refuses it while somebody else reads or replaces the file, which takes a
+    moment: then it is tried again."""
+    for _ in range(TRIES - 1):
+        try:
+            return act()
+        except PermissionError:
+            time.sleep(PAUSE)
+    return act()
 
 
 def _age(file: Path) -> float:
@@ -162,7 +178,7 @@ def _age(file: Path) -> float:
 def _read(file: Path) -> Status | None:
     """What a file tells; ``None`` where it is no status."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(_patiently(lambda: file.read_text(encoding="utf-8")))
         age = max(0.0, time.time() - content["updated"])
         if not _lives(content["pid"], content["process_began"]):
             state: Any = "gone"
