@@ -219,6 +219,23 @@ def test_reading_what_is_no_recording(tmp_path, command):
     assert "Traceback" not in missing.stderr + wrong.stderr
 
 
+def test_names_that_the_encoding_of_a_pipe_lacks_are_escaped(tmp_path):
+    out = tmp_path / "run.tdms"
+    assert (
+        record(out, "--samples", "1000", "--unthrottled", "--property", "part=Läufer, 5 kΩ").returncode == 0
+    )
+    told = subprocess.run(
+        daqring_command("info", out),
+        capture_output=True,
+        timeout=120,
+        # As Windows has it where the output is no console.
+        env=os.environ | ENVIRONMENT | {"PYTHONIOENCODING": "cp1252"},
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert b"L\xe4ufer, 5 k\\u03a9" in told.stdout
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX device /dev/full")
 @both_readers
 def test_a_full_disk_is_said(tmp_path, reader):

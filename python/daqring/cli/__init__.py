@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Sequence
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     1: error; else 3: samples were lost, or a file is incomplete; else 130: interrupted before the
     duration that was asked for; else 0.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names and units may have characters that a pipe or a file of Windows (cp1252) has no place for.
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     # What this warns of, the report and the exit status say.
     warnings.simplefilter("ignore", daqring.SamplesLostWarning)
