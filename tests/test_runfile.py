@@ -266,6 +266,10 @@ def test_a_saved_task_is_loaded(simulator, tmp_path, monkeypatch):
     ("change", "line", "message"),
     [
         (("samples = 20_000", "samples = "), 2, "is not TOML"),
+        (('out = "run.tdms"', r'out = "C:\data\run.tdms"'), 1, "not TOML: Unescaped"),
+        (('out = "run.tdms"', r'out = "C:\data\run.tdms"'), 1, "in single quotes"),
+        (('out = "run.tdms"', r'out = "C:\Users\me\run.tdms"'), 1, "in single quotes"),
+        (('out = "run.tdms"', r'out = "C:\temp\run.tdms"'), 1, "out: 'C:\\temp\\run.tdms' cannot be a path"),
         (("samples = 20_000", "smples = 20_000"), 2, "smples: no such key; did you mean 'samples'?"),
         (("samples = 20_000", "samples = 1.5"), 2, "samples: 1.5 must be a whole number"),
         (("samples = 20_000", "seconds = -1"), 2, "seconds: -1 must be a finite number above 0"),

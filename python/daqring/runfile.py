@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "RunFileError"]
 
 NOTHING = "nothing to record: give --ai and --rate, --task or --from, or a run file with [[tasks]] or 'from'"
+BACKSLASHES = r"between double quotes a backslash begins an escape; write 'C:\data\run.tdms' in single quotes"
 #: How often the health is noted in the log, unless the description says otherwise.
 HISTORY = "10 s"
 SIMULATION_KEYS = ("devices", "product", "clock", "speed", "signal", "signals", "faults")
@@ -55,6 +56,13 @@ class RunFileError(TaskError):
 def _text(value: object) -> None:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{value!r} must be a text")
+
+
+def _path(value: object) -> None:
+    _text(value)
+    # What "C:\temp" means in TOML is a tabulator.
+    if any(character < " " for character in str(value)):
+        raise ValueError(f"{value!r} cannot be a path: {BACKSLASHES}")
 
 
 def _positive(value: object) -> None:
@@ -115,9 +123,9 @@ def _table(value: object) -> None:
 
 #: Every key at the top of a description, and its check.
 KEYS: dict[str, Callable[[object], None]] = {
-    "out": _text,
+    "out": _path,
     "name": _text,
-    "from": _text,
+    "from": _path,
     "seconds": _positive,
     "samples": _count,
     "block_ms": _positive,
@@ -183,7 +191,8 @@ class Run:
             text = path.read_text(encoding="utf-8-sig")
             return cls(tomllib.loads(text), path, lines_of(text))
         except tomllib.TOMLDecodeError as error:
-            raise RunFileError(f"{path} is not TOML: {error}") from None
+            advice = f"; {BACKSLASHES}" if "\\" in str(error) or "hex" in str(error) else ""
+            raise RunFileError(f"{path} is not TOML: {error}{advice}") from None
         except UnicodeDecodeError:
             raise RunFileError(f"{path} is not TOML: it is not UTF-8 text") from None
 
