@@ -36,13 +36,13 @@ class Gap:
         return f"{count} from sample {self.first_sample:,} on: {self.cause}"
 
 
-@dataclasses.dataclass(frozen=True)
-class StreamReport:
-    """What was recorded of one task; see :class:`Report` for the units."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Figures:
+    """What is told of each task, and of all of them together; see :class:`Report` for the units."""
 
-    #: Group of the log that holds the samples.
+    #: Group of the log that holds the samples; several are separated by commas.
     group: str
-    #: Channel names, in the order of the task.
+    #: Channel names, in the order of the tasks.
     channels: tuple[str, ...]
     #: Sample rate per channel, in Hz, as the driver coerced it.
     rate: float
@@ -99,13 +99,7 @@ class StreamReport:
     driver_high_water: int
     #: Seconds for which the driver could still have waited for us at the worst moment seen.
     driver_margin: float
-    #: The group whose task owns this one's sample clock or start trigger, where one of the recording does.
-    clock_of: str | None = None
-    #: How the samples were timed: sample clock, external clock, implicit, change detection, on demand. Of
-    #: the last four, the file tells the time of each sample, and the rate is the one that room was
-    #: planned for.
-    timing: str = "sample clock"
-    #: What ended it, where that was an error.
+    #: What went wrong, where something did.
     error: str | None = None
     #: Samples per channel that were acquired and deliberately not recorded (a trigger's gate): no loss.
     gated: int = 0
@@ -121,6 +115,18 @@ class StreamReport:
     def samples_lost(self) -> bool:
         """Whether samples that the device acquired in the asked range are missing."""
         return self.lost > 0 or self.lost_unknown
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamReport(_Figures):
+    """What was recorded of one task; see :class:`Report` for the units."""
+
+    #: The group whose task owns this one's sample clock or start trigger, where one of the recording does.
+    clock_of: str | None = None
+    #: How the samples were timed: sample clock, external clock, implicit, change detection, on demand. Of
+    #: the last four, the file tells the time of each sample, and the rate is the one that room was
+    #: planned for.
+    timing: str = "sample clock"
 
     def __str__(self) -> str:
         asked = "" if self.requested is None else f" of {self.requested:,}"
@@ -139,8 +145,8 @@ class StreamReport:
 STOP_REASONS = ("error", "device overflow", "overwrite", "no samples", "interrupted", "stopped", "finished")
 
 
-@dataclasses.dataclass(frozen=True)
-class Report:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report(_Figures):
     """What was recorded, what was lost, and how much room there was. ``print`` it, or :meth:`to_dict`.
 
     Samples are per channel unless a name says otherwise; bytes are those of the samples;
@@ -153,91 +159,23 @@ class Report:
 
     #: Files written, in order.
     files: tuple[str, ...]
-    #: Group of the log that holds the samples; several are separated by commas.
-    group: str
-    #: Channel names, in the order of the tasks.
-    channels: tuple[str, ...]
-    #: Sample rate per channel, in Hz, as the driver coerced it.
-    rate: float
-    #: Samples per channel that were asked for; ``None`` for an open-ended run.
-    requested: int | None
-    #: Samples per channel in the log.
-    samples_per_channel: int
-    #: Samples in the log, all channels together.
-    samples: int
-    #: Blocks in the log: each is a TDMS segment, or a part of one where blocks are gathered.
-    blocks: int
-    #: Samples per channel that the driver acquired and that are not in the log, as far as counted.
-    lost: int
-    #: Whether samples are missing whose number nobody knows.
-    lost_unknown: bool
-    #: The holes, in order.
-    gaps: tuple[Gap, ...]
-    #: Samples per channel that the driver says it acquired; more than recorded where it went on
-    #: after the last sample that was asked for. ``None`` where it did not say.
-    acquired: int | None
-    #: Bytes of samples in the log.
-    bytes: int
     #: Size of the files.
     file_bytes: int
-    #: From the start of the task to its stop.
-    duration: float
-    #: Bytes of samples per second of duration, in 10**6.
-    mb_per_s: float
-    #: Why the recording ended: finished, stopped, interrupted, overwrite, device overflow, error.
-    stop_reason: str
-    #: The reader that ran: native or python.
-    reader: str
-    #: Why it was not the native one; empty where it was.
-    reader_reason: str
-    #: Reads of the driver, and those that gave less than was asked for.
-    reads: int
-    short_reads: int
-    #: Seconds for which the samples of a read had been waiting for it: median, 99th percentile, most.
-    lateness_p50: float
-    lateness_p99: float
-    lateness_max: float
-    #: Data type in the log.
-    dtype: str
-    #: Why this data type.
-    dtype_reason: str
     #: How the file was written: direct or buffered; none without a file.
     io: str
     #: Why: asked for, or what was measured.
     io_reason: str
-    #: Slots of the ring, samples per channel of a slot, and most slots that were in use at once.
-    ring_slots: int
-    block_samples: int
-    ring_high_water: int
-    #: Seconds for which the ring could still have taken samples at the worst moment.
-    ring_margin: float
-    #: The driver's buffer and the largest backlog seen in it.
-    driver_buffer: int
-    driver_buffer_note: str
-    driver_high_water: int
-    #: Seconds for which the driver could still have waited for us at the worst moment seen.
-    driver_margin: float
     #: Longest time the log took for one block.
     slowest_write: float
-    #: What went wrong, where something did.
-    error: str | None = None
     #: One report for each task, in the order in which they were given.
     streams: tuple[StreamReport, ...] = ()
     #: What the system refused of ``pin`` and ``priority``, in sentences.
     threads: tuple[str, ...] = ()
-    #: Samples per channel that were acquired and deliberately not recorded (a trigger's gate): no loss.
-    gated: int = 0
 
     @property
     def complete(self) -> bool:
         """Whether every sample that was asked for is in the log, or was gated."""
-        whole = self.requested is None or self.samples_per_channel + self.gated == self.requested
-        return not self.samples_lost and whole and all(stream.complete for stream in self.streams)
-
-    @property
-    def samples_lost(self) -> bool:
-        """Whether samples that the device acquired in the asked range are missing."""
-        return self.lost > 0 or self.lost_unknown
+        return super().complete and all(stream.complete for stream in self.streams)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields and :attr:`complete`, ready for JSON."""
