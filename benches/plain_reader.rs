@@ -1,7 +1,7 @@
 //! A plain thread that reads a task block by block: what the native reader is measured against.
 //!
-//! Compiled by `benches/reader.py` with `rustc --crate-type cdylib` and called through ctypes, which
-//! lets go of the interpreter for as long as the call lasts.
+//! `benches/reader.py` builds it and calls it through ctypes, which lets go of the interpreter for as
+//! long as the call lasts.
 
 use std::ffi::c_void;
 use std::time::Instant;

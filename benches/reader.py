@@ -38,6 +38,7 @@ import numpy as np
 from daqring.source import TaskSource
 from nidaqmx.constants import AcquisitionType
 
+ROOT = Path(__file__).resolve().parent.parent
 RATE = 100_000
 READ = 100  # samples: 1 ms
 
@@ -135,12 +136,12 @@ def block_times(path: Path) -> np.ndarray:
     ).astype(np.float64)
 
 
-def build_plain_reader(folder: Path) -> ctypes.CDLL:
-    library = folder / "plain_reader.so"
-    source = Path(__file__).with_name("plain_reader.rs")
-    command = ["rustc", "--edition", "2024", "-O", "--crate-type", "cdylib", "-o", library, source]
-    subprocess.run(command, check=True)
-    return ctypes.CDLL(str(library))
+def build_plain_reader() -> ctypes.CDLL:
+    command = ["cargo", "build", "--release", "--quiet", "-p", "daqring-benches", "--message-format=json"]
+    told = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    files = [file for line in told.splitlines() for file in json.loads(line).get("filenames", [])]
+    (library,) = [file for file in files if file.endswith((".so", ".dll", ".dylib"))]
+    return ctypes.CDLL(library)
 
 
 def by_plain_thread(library: ctypes.CDLL, seconds: float) -> np.ndarray:
@@ -164,7 +165,7 @@ def by_plain_thread(library: ctypes.CDLL, seconds: float) -> np.ndarray:
 
 
 def late_reads(seconds: float, repeats: int, folder: Path) -> dict[str, object]:
-    library = build_plain_reader(folder)
+    library = build_plain_reader()
     cases = {
         "plain Rust thread": lambda: by_plain_thread(library, seconds),
         "native reader": lambda: by_recorder("native", seconds, folder),
