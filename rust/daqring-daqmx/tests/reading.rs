@@ -325,6 +325,10 @@ struct Done {
     reads: Vec<(usize, f64)>,
     short_reads: u64,
     stops: usize,
+    #[cfg_attr(
+        not(all(target_os = "linux", not(daqring_portable))),
+        allow(dead_code, reason = "nothing is blocked there")
+    )]
     signals_blocked: Option<bool>,
 }
 
