@@ -7,6 +7,7 @@ that stands for code of the reader's own and does not run; it must be Python all
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,8 @@ def examples(page: Path) -> list[tuple[str, str]]:
 
 
 def main(page: Path) -> None:
-    shell = shutil.which("bash") or shutil.which("sh")
+    # What Windows calls bash leads into another system.
+    shell = shutil.which("sh" if os.name == "nt" else "bash") or shutil.which("sh")
     names: dict[str, object] = {"__name__": "__main__"}
     for number, (kind, text) in enumerate(examples(page), 1):
         where = f"{page.name}, example {number}"
