@@ -74,7 +74,7 @@ class Acquisition:
         self.clock_via: str | None = None
         #: Whether another task of the recording depends on this one.
         self.leads = False
-        self.buffer = DriverBuffer(0, 0, "")
+        self.buffer = DriverBuffer(0, "")
         self.reader: Reader | None = None
         self.outcome: Outcome | None = None
         self.started_at = 0.0

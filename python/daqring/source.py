@@ -53,16 +53,10 @@ class ChannelInfo:
 
 @dataclasses.dataclass
 class DriverBuffer:
-    """The driver's buffer, in samples per channel: what was found and what the recorder made of it."""
+    """The driver's buffer while it is recorded: samples per channel, and how it came to have that size."""
 
-    found: int
     used: int
     note: str
-
-    @property
-    def raised(self) -> bool:
-        """Whether the recorder made it larger for the time of the recording."""
-        return self.used != self.found
 
 
 class ReadFailure(Exception):
@@ -561,24 +555,24 @@ class TaskSource:
     def prepare_buffer(self, seconds: float) -> DriverBuffer:
         """Raises the driver's buffer to `seconds`, unless the user set it or the task runs already."""
         if self.every is not None:
-            return DriverBuffer(0, 0, "none: read on demand")
+            return DriverBuffer(0, "none: read on demand")
         found = int(self._stream.input_buf_size)
         if self.finite is not None:
-            return DriverBuffer(found, found, "finite acquisition: the buffer holds all of it")
+            return DriverBuffer(found, "finite acquisition: the buffer holds all of it")
         if self.timing in ("implicit", "change detection"):
-            return DriverBuffer(found, found, "left alone, because nobody knows how fast samples come")
+            return DriverBuffer(found, "left alone, because nobody knows how fast samples come")
         per_sample = len(self.channels) * max(self.dtype.itemsize, 2)
         wanted = min(math.ceil(seconds * self.rate), BUFFER_LIMIT_BYTES // per_sample)
         if found >= wanted:
-            return DriverBuffer(found, found, "large enough as it was")
+            return DriverBuffer(found, "large enough as it was")
         if self.already_running:
-            return DriverBuffer(found, found, "left alone, because the task was running already")
+            return DriverBuffer(found, "left alone, because the task was running already")
         if found not in (default_buffer(self.rate, self._quantity), self.record):
-            return DriverBuffer(found, found, "left alone, because it had been set by hand")
+            return DriverBuffer(found, "left alone, because it had been set by hand")
         self._stream.input_buf_size = wanted
         self._buffer_to_restore = found
         used = int(self._stream.input_buf_size)
-        return DriverBuffer(found, used, "raised for the recording")
+        return DriverBuffer(used, "raised for the recording")
 
     # -- running ------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-use daqring_log::{ChannelSpec, DataType, GroupSpec, Scale};
+use daqring_log::{ChannelSpec, DataType, GroupSpec};
 
 use crate::EngineError;
 
@@ -76,13 +76,6 @@ impl Layout {
     pub fn run<'a>(&self, data: &'a [u8], samples: usize, channel: usize) -> &'a [u8] {
         let bytes = samples * self.sample_bytes();
         &data[channel * bytes..][..bytes]
-    }
-
-    /// Whether samples are in the channels' units already.
-    pub fn is_physical(&self) -> bool {
-        self.channels()
-            .iter()
-            .all(|channel| channel.scale == Scale::None)
     }
 
     /// A group for what a stage puts out.

@@ -75,16 +75,6 @@ impl LogError {
             what: what.into(),
         }
     }
-
-    /// The kind of the system's error, where there was one.
-    pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        match self {
-            LogError::Io { source, .. } => Some(source.kind()),
-            LogError::NoSpace { .. } | LogError::DiskLow { .. } => Some(io::ErrorKind::StorageFull),
-            LogError::Exists(_) => Some(io::ErrorKind::AlreadyExists),
-            _ => None,
-        }
-    }
 }
 
 impl fmt::Display for LogError {
