@@ -10,7 +10,7 @@
 //! The law it keeps, checked by [`StreamStats::law_holds`] once all is at rest:
 //! `committed = written + gated + dropped + failed`, in blocks.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod derived;
 mod dispatch;
@@ -18,6 +18,7 @@ mod error;
 mod feed;
 mod layout;
 mod pool;
+pub mod reading;
 mod recording;
 mod reorder;
 mod samples;

@@ -43,10 +43,11 @@
 //! # Ok(())
 //! # }
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod chunk;
 mod defragment;
+mod dispatch;
 mod durable;
 mod error;
 mod gather;
@@ -70,6 +71,7 @@ mod walk;
 mod writer;
 
 pub use defragment::{DefragmentReport, defragment};
+pub use dispatch::{Kernel, dispatch};
 pub use durable::{Position, SyncHandle, SyncNeed};
 pub use error::LogError;
 pub use layout::{

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use daqring_engine::reading;
 use daqring_log::{Channel, DataType, Group, LogError, Properties, PropertyValue, StreamGap, Tail};
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::{PyBufferError, PyValueError};
@@ -167,7 +168,7 @@ impl LogFile {
         outs: Vec<PyBuffer<u8>>,
     ) -> PyResult<()> {
         fill_many(py, &outs, |outs| {
-            self.0.read_raw_many(group, &channels, start..stop, outs)
+            reading::raw(&self.0, group, &channels, start..stop, outs)
         })
     }
 
@@ -182,7 +183,7 @@ impl LogFile {
         outs: Vec<PyBuffer<f64>>,
     ) -> PyResult<()> {
         fill_many(py, &outs, |outs| {
-            self.0.read_scaled_many(group, &channels, start..stop, outs)
+            reading::scaled(&self.0, group, &channels, start..stop, outs)
         })
     }
 
@@ -218,9 +219,9 @@ impl LogFile {
             .and_then(|group| group.channels.get(channel))
             .and_then(|channel| channel.data_type.size())
             .ok_or_else(|| PyValueError::new_err("there are no numbers to read there"))?;
-        let stop = start + (out.item_count() / size) as u64;
-        fill(py, &out, |out| {
-            self.0.read_raw(group, channel, start..stop, out)
+        let stop = start.saturating_add((out.item_count() / size) as u64);
+        fill_many(py, &[out], |outs| {
+            reading::raw(&self.0, group, &[channel], start..stop, outs)
         })
     }
 
@@ -233,9 +234,9 @@ impl LogFile {
         start: u64,
         out: PyBuffer<f64>,
     ) -> PyResult<()> {
-        let stop = start + out.item_count() as u64;
-        fill(py, &out, |out| {
-            self.0.read_scaled(group, channel, start..stop, out)
+        let stop = start.saturating_add(out.item_count() as u64);
+        fill_many(py, &[out], |outs| {
+            reading::scaled(&self.0, group, &[channel], start..stop, outs)
         })
     }
 
@@ -251,18 +252,6 @@ impl LogFile {
         py.detach(|| self.0.read_text(group, channel, start..stop))
             .map_err(log_error)
     }
-}
-
-/// Lets `read` fill a writable, contiguous buffer while the interpreter runs on.
-fn fill<T: Element + Send>(
-    py: Python<'_>,
-    buffer: &PyBuffer<T>,
-    read: impl FnOnce(&mut [T]) -> Result<(), LogError> + Send,
-) -> PyResult<()> {
-    fill_many(py, std::slice::from_ref(buffer), |outs| match outs {
-        [out] => read(out),
-        _ => Ok(()),
-    })
 }
 
 /// Lets `read` fill writable, contiguous buffers while the interpreter runs on.

@@ -1,12 +1,14 @@
 //! From recorded to physical values: the scales that NI's programs describe in properties, and chains of them.
 //!
-//! Linear and polynomial scales are computed bit for bit as numpy does it: no fused multiply-add, Horner's order.
+//! Linear and polynomial scales are computed bit for bit as numpy does it, on every processor: no fused multiply-add,
+//! Horner's order.
 
 mod sensors;
 mod thermocouple;
 
 use std::collections::HashMap;
 
+use crate::dispatch::{Kernel, dispatch};
 use crate::error::LogError;
 use crate::layout::{DataType, PropertyValue};
 use sensors::{Bridge, Rtd, Strain, Table, Thermistor};
@@ -571,28 +573,49 @@ fn convert(
 }
 
 fn scaled<T>(scale: &Simple<'_>, values: &[T], convert: impl Fn(&T) -> f64, out: &mut [f64]) {
-    let pairs = out.iter_mut().zip(values);
-    match scale {
-        Simple::None => pairs.for_each(|(out, value)| *out = convert(value)),
-        Simple::Linear(slope, intercept) => {
-            pairs.for_each(|(out, value)| *out = convert(value) * slope + intercept);
+    dispatch(Conversion {
+        scale,
+        values,
+        convert,
+        out,
+    });
+}
+
+/// Conversion and scale in one loop.
+struct Conversion<'a, T, F> {
+    scale: &'a Simple<'a>,
+    values: &'a [T],
+    convert: F,
+    out: &'a mut [f64],
+}
+
+impl<T, F: Fn(&T) -> f64> Conversion<'_, T, F> {
+    #[inline(always)]
+    fn each(self, scale: impl Fn(f64) -> f64) {
+        for (out, value) in self.out.iter_mut().zip(self.values) {
+            *out = scale((self.convert)(value));
         }
-        Simple::Polynomial(coefficients) => match *coefficients {
-            [] => out.fill(0.0),
-            // The lengths the hardware uses, each a loop the compiler turns into vector code.
-            [a, b] => horner(&[*a, *b], pairs.map(|(o, v)| (o, convert(v)))),
-            [a, b, c] => horner(&[*a, *b, *c], pairs.map(|(o, v)| (o, convert(v)))),
-            [a, b, c, d] => horner(&[*a, *b, *c, *d], pairs.map(|(o, v)| (o, convert(v)))),
-            any => pairs.for_each(|(out, value)| *out = polynomial(any, convert(value))),
-        },
     }
 }
 
-fn horner<'o, const N: usize>(
-    coefficients: &[f64; N],
-    pairs: impl Iterator<Item = (&'o mut f64, f64)>,
-) {
-    pairs.for_each(|(out, x)| *out = polynomial(coefficients, x));
+impl<T, F: Fn(&T) -> f64> Kernel for Conversion<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        match *self.scale {
+            Simple::None => self.each(|x| x),
+            Simple::Linear(slope, intercept) => self.each(|x| x * slope + intercept),
+            Simple::Polynomial(coefficients) => match *coefficients {
+                [] => self.out.fill(0.0),
+                // The lengths the hardware uses, each a loop the compiler turns into vector code.
+                [a, b] => self.each(|x| polynomial(&[a, b], x)),
+                [a, b, c] => self.each(|x| polynomial(&[a, b, c], x)),
+                [a, b, c, d] => self.each(|x| polynomial(&[a, b, c, d], x)),
+                _ => self.each(|x| polynomial(coefficients, x)),
+            },
+        }
+    }
 }
 
 /// numpy.polynomial.polynomial.polyval: the highest coefficient plus x times zero, then downwards.
