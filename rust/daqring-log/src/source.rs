@@ -13,6 +13,11 @@ pub trait Source: Send + Sync {
     /// The number of bytes there are now.
     fn length(&self) -> io::Result<u64>;
 
+    /// Says that these bytes will be read soon. A hint: nothing need come of it.
+    fn will_need(&self, offset: u64, count: u64) {
+        let _ = (offset, count);
+    }
+
     /// Fills `buffer` from `offset`.
     ///
     /// # Errors
@@ -75,6 +80,10 @@ impl Source for FileSource {
     fn length(&self) -> io::Result<u64> {
         self.0.length()
     }
+
+    fn will_need(&self, offset: u64, count: u64) {
+        self.0.will_need(offset, count);
+    }
 }
 
 #[cfg(all(any(unix, windows), not(daqring_portable)))]
@@ -101,6 +110,16 @@ mod system {
         pub(super) fn length(&self) -> io::Result<u64> {
             Ok(self.0.metadata()?.len())
         }
+
+        #[cfg(target_os = "linux")]
+        pub(super) fn will_need(&self, offset: u64, count: u64) {
+            let count = std::num::NonZeroU64::new(count);
+            // It is a hint: what the system does not take is read when it is needed.
+            let _ = rustix::fs::fadvise(&self.0, offset, count, rustix::fs::Advice::WillNeed);
+        }
+
+        #[cfg(not(target_os = "linux"))]
+        pub(super) fn will_need(&self, _offset: u64, _count: u64) {}
     }
 }
 
@@ -127,5 +146,7 @@ mod system {
             let file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(file.metadata()?.len())
         }
+
+        pub(super) fn will_need(&self, _offset: u64, _count: u64) {}
     }
 }

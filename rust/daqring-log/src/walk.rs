@@ -1,5 +1,7 @@
 //! From segment to segment through a file, in bounded memory.
 
+use std::time::{Duration, Instant};
+
 use crate::error::LogError;
 use crate::segment::{LEAD_IN, LeadIn, TAG, UNFINISHED, toc};
 use crate::source::Source;
@@ -41,8 +43,18 @@ pub(crate) struct Walker<'s> {
     window: Vec<u8>,
     window_at: u64,
     want: usize,
+    /// The last reading took so long that it came from the disk.
+    slow: bool,
+    /// Bytes from the segment before to the present one, and up to where the system was told to read ahead.
+    stride: u64,
+    told: u64,
 }
 
+/// A reading that takes longer is not from the system's cache.
+const SLOW: Duration = Duration::from_micros(40);
+/// Headers that are read ahead where segments follow each other at equal distances: a disk has them side by side in
+/// little more time than one.
+const AHEAD: u64 = 256;
 const SMALL: u64 = 32 << 10;
 const LARGE_WINDOW: usize = 256 << 10;
 const SMALL_WINDOW: usize = 4096;
@@ -56,6 +68,9 @@ impl<'s> Walker<'s> {
             window: Vec::new(),
             window_at: 0,
             want: SMALL_WINDOW,
+            slow: false,
+            stride: 0,
+            told: 0,
         }
     }
 
@@ -81,11 +96,31 @@ impl<'s> Walker<'s> {
         let size = (self.want.max(count) as u64).min(rest) as usize;
         self.window.resize(size, 0);
         self.window_at = at;
+        let begin = Instant::now();
         if let Err(error) = self.source.read_exact_at(&mut self.window, at) {
             self.window.clear();
             return Err(LogError::format(at, format!("reading failed: {error}")));
         }
+        self.slow = begin.elapsed() > SLOW;
         Ok(0)
+    }
+
+    /// Has the next headers read, if they come from the disk and lie where one would guess.
+    fn read_ahead(&mut self, offset: u64, end: u64) {
+        let stride = end - offset;
+        if self.slow && stride == self.stride && stride >= SMALL {
+            let mut at = end.max(self.told);
+            for _ in 0..AHEAD {
+                if at >= self.length {
+                    break;
+                }
+                self.source.will_need(at, SMALL_WINDOW as u64);
+                at += stride;
+            }
+            self.told = at;
+        }
+        self.slow = false;
+        self.stride = stride;
     }
 
     /// The next segment. An error leaves the position where it is. A segment that is cut off inside its data is given
@@ -128,6 +163,7 @@ impl<'s> Walker<'s> {
             false => header_length.next_multiple_of(SMALL_WINDOW),
         };
         let skip = self.fill(offset, header_length)?;
+        self.read_ahead(offset, end);
         self.at = end;
         Ok(Step::Segment(Walked {
             offset,
