@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -88,9 +89,11 @@ def export(
 
     ============  ==================================================================================
     ``.h5``       HDF5 (h5py): a dataset for each channel under its group, everything else as attributes
-    ``.parquet``  Parquet (pyarrow): a row for each sample of one stream, with ``sample`` and ``time``
+    ``.parquet``  Parquet (pyarrow): a row for each sample of one stream, with ``sample``, ``time`` and, of a
+                  triggered stream, ``record``
     ``.csv``      the same as text; the lines before the names of the columns begin with ``#``
-    ``.npy``      an array (channels, samples) of one stream, and a ``.json`` beside it with the rest
+    ``.npy``      an array (channels, samples) of one stream, or (records, channels, samples) of a triggered
+                  one, and a ``.json`` beside it with the rest
     ``.zarr``     Zarr 3: what is stored, compressed; :func:`import_archive` makes the TDMS files again
     ============  ==================================================================================
 
@@ -103,8 +106,8 @@ def export(
         stop: Number or time behind the last one.
         clock: By which clock times are meant.
         raw: Codes instead of scaled samples (Zarr: always).
-        gaps: For ``.npy``, what to do where samples are missing: ``"raise"`` or ``"fill"`` (NaN). The other
-            formats have a row, or a dataset, for what is there.
+        gaps: For ``.npy``, what to do where samples are missing: ``"raise"`` or ``"fill"`` (NaN, also
+            between records). The other formats have a row, or a dataset, for what is there.
         compression: ``"auto"``, ``"none"``, or a codec: HDF5 ``"gzip"``; Parquet ``"zstd"``, ``"snappy"``;
             Zarr ``"pcodec"`` (the smallest), ``"blosc"`` (the fastest).
         overwrite: Replace an existing file.
@@ -115,12 +118,15 @@ def export(
     Raises:
         FileExistsError, OSError: It exists, or cannot be written.
         ModuleNotFoundError: The package that writes the format is not installed.
-        GapError, KeyError, ValueError: What was asked for is not in the log, or does not fit the format.
+        GapError, KeyError, ValueError: What was asked for is not in the log, or does not fit the format; so
+            does a range in which there is no sample.
     """
     target = Path(to)
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
         raise ValueError(f"{target.name}: the ending names the format; known are {', '.join(FORMATS)}")
+    if gaps not in ("raise", "fill"):
+        raise ValueError(f"gaps is 'raise' or 'fill', not {gaps!r}")
     log = source if isinstance(source, Log) else open(source)
     job = _Job(log, channels, stream, start, stop, clock, raw, gaps, compression, progress)
     writer: Callable[[_Job, Path], None] = {
@@ -198,6 +204,11 @@ class _Job:
             for name, one in self.streams.items()
             for stretch, begin, end in one._inside(*self.ranges[name])
         )
+        if not total and self.streams and not (start is None and stop is None):
+            there = ", ".join(
+                f"{name!r} has {_extent(one)}" for name, one in self.streams.items() if len(one)
+            )
+            raise ValueError(f"there is no sample in that range: stream {there or 'without any'}")
         self.progress = Progress(f"{os.path.basename(log.path)}:", total, progress)
 
     @property
@@ -219,11 +230,11 @@ class _Job:
         """The one stream that a table can hold."""
         if not self.streams:
             raise ValueError("there are no samples in this recording; 'daqring verify' says what is wrong")
-        if len(self.streams) != 1:
-            raise ValueError(
-                f"{what} holds one stream of {len(self.streams)}; say which: {', '.join(self.streams)}"
-            )
-        return next(iter(self.streams.values()))
+        # Of a triggered task only the records are there.
+        filled = {name: one for name, one in self.streams.items() if len(one)} or self.streams
+        if len(filled) != 1:
+            raise ValueError(f"{what} holds one stream of {len(filled)}; say which: {', '.join(filled)}")
+        return next(iter(filled.values()))
 
     def blocks(self, stretch: _Stretch, begin: int, end: int) -> Iterator[tuple[int, list[npt.NDArray[Any]]]]:
         """Samples of the chosen channels: number of the first, and an array for each channel."""
@@ -250,6 +261,15 @@ class _Job:
         out["scaled"] = not self.raw
         plain: dict[str, Any] = _plain(out)
         return plain
+
+
+def _extent(stream: LogStream) -> str:
+    """Which samples a stream has, in words."""
+    words = f"samples {stream.start:,} to {stream.stop - 1:,}"
+    if stream.dt and stream.t0 is not None:
+        first, last = stream.times_of([stream.start, stream.stop - 1])
+        words += f", {first} to {last} UTC"
+    return words
 
 
 def _names(group: LogGroup) -> list[str]:
@@ -314,11 +334,12 @@ def _hdf5_stretch(
     if len({len(channel) for channel in channels}) > 1 and not stream.records:
         # Another program's: each channel has a length of its own.
         for channel in channels:
-            dataset = _hdf5_dataset(h5py, group, job, channel, len(channel), packing)
-            samples, at = (channel.raw if job.raw else channel), 0
-            for values in samples.chunks():
-                dataset[at : at + len(values)] = _hdf5_values(values)
-                at += len(values)
+            samples = channel.raw if job.raw else channel
+            low, high = (min(number - stretch.first, len(channel)) for number in (begin, end))
+            dataset = _hdf5_dataset(h5py, group, job, channel, high - low, packing)
+            for at in range(low, high, CHUNK):
+                values = samples[at : min(at + CHUNK, high)]
+                dataset[at - low : at - low + len(values)] = _hdf5_values(values)
                 job.progress.add(len(values))
         return
     datasets = [_hdf5_dataset(h5py, group, job, channel, end - begin, packing) for channel in channels]
@@ -373,7 +394,11 @@ def _node(name: str, keep: str = "") -> str:
 # --- tables
 
 
-def _table_blocks(job: _Job, stream: LogStream) -> Iterator[tuple[int, Any, list[npt.NDArray[Any]]]]:
+def _table_blocks(
+    job: _Job, stream: LogStream
+) -> Iterator[tuple[int, int | None, Any, list[npt.NDArray[Any]]]]:
+    """Number of the first sample, of its record, times, and an array for each channel."""
+    records = {record.first_sample: record.number for record in stream.records}
     for stretch, begin, end in stream._inside(*job.ranges[stream.name]):
         channels = job.chosen(stretch.group)
         if len({len(channel) for channel in channels}) > 1:
@@ -382,7 +407,8 @@ def _table_blocks(job: _Job, stream: LogStream) -> Iterator[tuple[int, Any, list
                 "choose channels, or export to .h5"
             )
         for first, rows in job.blocks(stretch, begin, end):
-            yield first, _column_times(stream, job.clock, first, len(rows[0])), rows
+            record = records.get(stretch.first)
+            yield first, record, _column_times(stream, job.clock, first, len(rows[0])), rows
 
 
 def _heads(job: _Job, stream: LogStream) -> list[tuple[str, str, np.dtype[Any]]]:
@@ -401,6 +427,8 @@ def _parquet(job: _Job, path: Path) -> None:
     timed = bool(stream.dt) and stream.t0 is not None
     if timed:
         fields.append(arrow.field("time", arrow.timestamp("ns", tz="UTC")))
+    if stream.records:
+        fields.append(arrow.field("record", arrow.int64()))
     for name, unit, dtype in _heads(job, stream):
         if dtype.kind == "c":
             raise ValueError(f"Parquet has no complex numbers (channel {name!r}); export to .h5 or .zarr")
@@ -409,10 +437,12 @@ def _parquet(job: _Job, path: Path) -> None:
     schema = arrow.schema(fields, metadata={"daqring": json.dumps(job.about(stream))})
     codec = {"auto": "zstd", "none": "none"}.get(job.compression, job.compression)
     with parquet.ParquetWriter(path, schema, compression=codec) as writer:
-        for first, times, rows in _table_blocks(job, stream):
+        for first, record, times, rows in _table_blocks(job, stream):
             columns: list[Any] = [arrow.array(np.arange(first, first + len(rows[0])))]
             if timed:
                 columns.append(arrow.array(times.view(np.int64)).cast(arrow.timestamp("ns", tz="UTC")))
+            if stream.records:
+                columns.append(arrow.array(np.full(len(rows[0]), record)))
             columns += [arrow.array(values) for values in rows]
             writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
 
@@ -431,11 +461,14 @@ def _csv(job: _Job, path: Path) -> None:
             file.write(f"# gap: {gap}\n")
         writer = csv.writer(file)
         units = [f"{name} ({unit})" if unit else name for name, unit, _ in heads]
-        writer.writerow(["sample", *(["time (UTC)"] if timed else []), *units])
-        for first, times, rows in _table_blocks(job, stream):
+        heads_before = ["sample", *(["time (UTC)"] if timed else []), *(["record"] if stream.records else [])]
+        writer.writerow([*heads_before, *units])
+        for first, record, times, rows in _table_blocks(job, stream):
             columns: list[Any] = [range(first, first + len(rows[0]))]
             if timed:
                 columns.append(np.datetime_as_string(times).tolist())
+            if stream.records:
+                columns.append(itertools.repeat(record, len(rows[0])))
             for values in rows:
                 columns.append(
                     np.datetime_as_string(values).tolist() if values.dtype.kind == "M" else values.tolist()
@@ -453,19 +486,32 @@ def _npy(job: _Job, path: Path) -> None:
     dtype = dtypes.pop()
     pieces = list(stream._inside(first, last))
     there = sum(end - begin for _, begin, end in pieces)
-    if there < last - first and (job.gaps != "fill" or dtype.kind not in "fc"):
-        # Says where.
-        stream.read(_names(stream.groups[0])[:1], first, last, gaps="raise")
-    out = np.lib.format.open_memmap(path, "w+", dtype, (len(heads), last - first))
-    if there < last - first:
+    cubes = bool(stream.records) and job.gaps == "raise"
+    if cubes:
+        lengths = {end - begin for _, begin, end in pieces}
+        if len(lengths) != 1:
+            raise ValueError(
+                "the records have different lengths and make no array; export to .h5, or say gaps='fill' "
+                "(--fill) for one array over the time between them, too"
+            )
+        out = np.lib.format.open_memmap(path, "w+", dtype, (len(pieces), len(heads), lengths.pop()))
+    else:
+        stream._check_gaps(first, last, "fill" if job.gaps == "fill" else "raise")
+        if there < last - first and dtype.kind not in "fc":
+            raise ValueError(f"lost samples cannot be NaN among {dtype}; export scaled samples, or to .h5")
+        out = np.lib.format.open_memmap(path, "w+", dtype, (len(heads), last - first))
+    if there < last - first and not cubes:
         for row in out:
             row[:] = np.nan
-    for stretch, begin, end in pieces:
+    place: Any = None
+    for number, (stretch, begin, end) in enumerate(pieces):
+        place, origin = (out[number], begin) if cubes else (out, first)
         for at, rows in job.blocks(stretch, begin, end):
-            for row, values in zip(out, rows, strict=True):
-                row[at - first : at - first + len(values)] = values
+            for row, values in zip(place, rows, strict=True):
+                row[at - origin : at - origin + len(values)] = values
     out.flush()
     del out
+    place = None
     about = job.about(stream) | {"channels": [name for name, _, _ in heads], "first_sample": first}
     about["units"] = [unit for _, unit, _ in heads]
     if stream.dt and stream.t0 is not None and last > first:

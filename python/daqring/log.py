@@ -669,19 +669,7 @@ class LogStream:
         if gaps not in ("raise", "segment", "fill"):
             raise ValueError(f"gaps is 'raise', 'segment' or 'fill', not {gaps!r}")
         first, last = self._range(start, stop, clock)
-        missing = [gap for gap in self.gaps if _touches(gap, first, last)]
-        if missing and gaps == "raise":
-            more = f" (and {len(missing) - 1} more gaps)" if len(missing) > 1 else ""
-            raise GapError(
-                f"samples of {self.name!r} are missing: {missing[0]}{more}; "
-                "ask for gaps='segment' or gaps='fill'"
-            )
-        unknown = [gap for gap in missing if gap.count is None]
-        if unknown and gaps == "fill":
-            raise GapError(
-                f"nobody knows how many samples of {self.name!r} are missing: {unknown[0]}; "
-                "ask for gaps='segment'"
-            )
+        self._check_gaps(first, last, gaps)
         pieces = [
             self._piece(stretch, begin, end, names, raw) for stretch, begin, end in self._inside(first, last)
         ]
@@ -755,6 +743,30 @@ class LogStream:
             low, high = max(first, stretch.first), min(last, stretch.last)
             if low < high:
                 yield stretch, low, high
+
+    def _check_gaps(self, first: int, last: int, gaps: Gaps) -> None:
+        """Raises GapError where samples of a range are missing and that is not what was asked for."""
+        missing = [gap for gap in self.gaps if _touches(gap, first, last)]
+        if missing and gaps == "raise":
+            more = f" (and {len(missing) - 1} more gaps)" if len(missing) > 1 else ""
+            raise GapError(
+                f"samples of {self.name!r} are missing: {missing[0]}{more}; "
+                "ask for gaps='segment' or gaps='fill'"
+            )
+        unknown = [gap for gap in missing if gap.count is None]
+        if unknown and gaps == "fill":
+            raise GapError(
+                f"nobody knows how many samples of {self.name!r} are missing: {unknown[0]}; "
+                "ask for gaps='segment'"
+            )
+        there = sum(end - begin for _, begin, end in self._inside(first, last))
+        if gaps == "raise" and there < last - first:
+            what = "between the records" if self.records else "in that range"
+            raise GapError(
+                f"not all samples {what} of {self.name!r} were recorded; "
+                "ask for gaps='segment' or gaps='fill'"
+                + (", or read the records one by one: log.record(number).read()" if self.records else "")
+            )
 
     def _piece(
         self, stretch: _Stretch, begin: int, end: int, names: Sequence[str] | None, raw: bool

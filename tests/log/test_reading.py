@@ -193,6 +193,7 @@ def test_foreign_files_are_joined_in_the_order_given(tmp_path):
     assert log["c"].scales == ("Linear",)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is Linux's to tell")
 def test_a_slice_of_a_huge_sparse_file_needs_little_memory(tmp_path):
     """100 GB of zeros between header and end: a slice is read in a process that may have 64 MiB more."""
     import subprocess
@@ -213,13 +214,18 @@ def test_a_slice_of_a_huge_sparse_file_needs_little_memory(tmp_path):
         opened.write(lead + header[20:])
         opened.truncate(28 + metadata + raw)
     program = f"""
-import resource, daqring, numpy
+import daqring, numpy
+def most():
+    # The most that this process had so far; getrusage would count its parent in.
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 daqring.open
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = most()
 log = daqring.open({str(file)!r})
 values = log["c"][40_000_000_000:40_000_000_000 + 1_000_000]
 assert (values == 1.0).all() and len(log["c"]) == {count}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(most() - before)
 """
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert int(done.stdout) < 64 << 10
+    # The samples asked for are 7.6 MiB.
+    assert 7 << 10 < int(done.stdout) < 64 << 10

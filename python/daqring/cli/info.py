@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import daqring
+from daqring.cli.arguments import EXIT_LOST
 
 if TYPE_CHECKING:
     from daqring.cli.arguments import Commands
@@ -17,7 +18,11 @@ __all__ = ["add"]
 def add(commands: Commands) -> None:
     """Adds the command to the parser."""
     info = commands.add_parser(
-        "info", help="say what is in a file", description="Say what is in a TDMS file."
+        "info",
+        help="say what is in a file",
+        description="Say what is in a TDMS file. Only the headers are read. Exit status 3 where the file is "
+        "damaged or its end is cut off: what can be read is told all the same. Whether samples are sound is "
+        "what 'daqring verify' finds out.",
     )
     info.add_argument("file", metavar="FILE")
     info.add_argument("--json", action="store_true", help="print it as JSON")
@@ -30,4 +35,4 @@ def _info(arguments: argparse.Namespace) -> int:
         print(json.dumps(log.to_dict(), indent=2, default=str))
     else:
         print(log.describe())
-    return 0
+    return EXIT_LOST if log.problem else 0
