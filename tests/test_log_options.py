@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import daqring
@@ -228,12 +229,47 @@ def test_a_disk_that_will_be_full_is_told_before(make_task, tmp_path):
         # Told once.
         recorder._disk_next = 0.0
         recorder.wait(0)
+    assert recorder.report.disk_low is not None
+    assert recorder.report.disk_low in str(recorder.report)
     # What ends before is no reason to warn, nor is anything where that was asked for.
     for samples, warn_left in ((1000, "40000 d"), (None, None)):
         log = daqring.LogOptions(warn_left=warn_left)
         path = tmp_path / f"{samples}.tdms"
         with daqring.Recorder(task, path, samples=samples, log=log) as recorder:
             recorder.wait(0)
+
+
+def test_a_program_that_does_not_wait_is_told_of_the_disk_too(make_task, tmp_path, caplog):
+    path = tmp_path / "long.tdms"
+    log = daqring.LogOptions(warn_left="40000 d")
+    deadline = time.monotonic() + 30
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with daqring.Recorder(make_task(clock="real"), path, log=log) as recorder:
+            while not caught:
+                assert time.monotonic() < deadline, "no warning came"
+                time.sleep(0.01)
+            recorder.wait(0)
+    assert [warning.category for warning in caught] == [daqring.DiskLowWarning]
+    text = str(caught[0].message)
+    assert recorder.report.disk_low == text
+    assert [event for _, event in daqring.open(path).events] == [text]
+    assert [record.name for record in caplog.records if text in record.getMessage()] == ["daqring.health"]
+
+
+def test_where_warnings_are_errors_the_program_gets_that_of_the_disk(make_task, tmp_path):
+    log = daqring.LogOptions(warn_left="40000 d")
+    deadline = time.monotonic() + 30
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recorder = daqring.Recorder(make_task(clock="real"), tmp_path / "long.tdms", log=log)
+        recorder.start()
+        while recorder._disk_low is None:
+            assert time.monotonic() < deadline, "nobody looked at the disk"
+            time.sleep(0.01)
+        with pytest.raises(daqring.DiskLowWarning):
+            recorder.wait(0)
+        recorder.close()
 
 
 def test_notes_come_back(make_task, tmp_path):

@@ -13,6 +13,7 @@ import nptdms
 import numpy as np
 import pytest
 from daqring import _native
+from pattern_check import assert_pattern
 
 START = 1_700_000_000_000_000_000
 SECONDS = 7 * 86_400
@@ -80,6 +81,81 @@ def test_a_week_of_a_slow_signal_is_small_and_opens_quickly(tmp_path):
     np.testing.assert_array_equal(
         log["slow/ai0"].raw[3_000_000:3_000_100], np.arange(3_000_000, 3_000_100).astype(np.int16)
     )
+
+
+#: Records 10 Hz x 8 channels on a clock that is moved by hand. Segments have a minute's worth of bytes, as a
+#: recorder chooses by the host's time. That goes by as usual: for `kill` the clock is moved along with it.
+SLOW = """
+import sys, time, daqring, daqring.sim, nidaqmx
+from nidaqmx.constants import AcquisitionType
+path, seconds, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+daqring.sim.install(clock="stepped", signal="pattern")
+with nidaqmx.Task("slow") as task:
+    task.ai_channels.add_ai_voltage_chan("Dev1/ai0:7")
+    task.timing.cfg_samp_clk_timing(10, sample_mode=AcquisitionType.CONTINUOUS)
+    log = daqring.LogOptions(segment=60 * 10 * 8 * 2, flush_every="1 s")
+    samples = seconds * 10 if how == "finish" else None
+    with daqring.Recorder(task, path, samples=samples, buffer_seconds=1000, log=log) as recorder:
+        def step(seconds, arrived):
+            daqring.sim.step(seconds)
+            while recorder.stats()["samples"] < arrived:
+                assert recorder.stats()["failure"] is None, recorder.stats()["failure"]
+                time.sleep(0.0005)
+        for second in range(0, seconds, 300):
+            step(300, (second + 300) * 10)
+        if how == "kill":
+            for more in range(1, 5):
+                time.sleep(1.0)
+                step(1, (seconds + more) * 10)
+            # In the middle of a second, when everything of it that can be there is in the ring.
+            daqring.sim.step(0.9)
+            print((seconds + more) * 10 + 9, flush=True)
+            time.sleep(3600)
+        recorder.wait()
+    assert recorder.report.complete, recorder.report
+"""
+
+#: Six hours here; the whole week with DAQRING_WEEK=1, by hand.
+SLOW_SECONDS = SECONDS if os.environ.get("DAQRING_WEEK") else 21_600
+
+
+def test_a_slow_recording_through_a_recorder(tmp_path):
+    """As a user makes it: file size, number of segments (by which opening takes its time), samples."""
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
+    path = tmp_path / "week.tdms"
+    command = [sys.executable, script, path, str(SLOW_SECONDS), "finish"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+    assert result.returncode == 0, result.stderr
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["slow.py", "week.tdms"]
+    payload = SLOW_SECONDS * RATE * CHANNELS * 2
+    assert path.stat().st_size <= 1.3 * payload
+    verified = daqring.verify(path)
+    assert verified.complete
+    # One for each minute, and those with the tables; npTDMS opens 10,000 in half a second.
+    assert verified.segments <= SLOW_SECONDS / 60 * 1.02 + 5
+    with nptdms.TdmsFile.open(path) as tdms:
+        for number, channel in enumerate(tdms["slow"].channels()):
+            assert len(channel) == SLOW_SECONDS * RATE
+            assert_pattern(channel.read_data(scaled=False), number)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills with a POSIX signal")
+def test_a_killed_slow_recording_costs_a_second_at_most(tmp_path):
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
+    path = tmp_path / "slow.tdms"
+    command = [sys.executable, script, path, "3600", "kill"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        acquired = int(process.stdout.readline())
+        process.kill()
+    for found in (path, daqring.recover(path).output):
+        channels = daqring.open(found).groups["slow"].channels
+        assert len(channels) == CHANNELS
+        for number, channel in enumerate(channels):
+            assert acquired - len(channel) < RATE, "a second is ten samples"
+            assert_pattern(channel.raw[:], number)
 
 
 #: Records until the disk is full, says what came of it, and leaves the file.

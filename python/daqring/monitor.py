@@ -119,7 +119,9 @@ class Monitor:
         """
         with self._lock:
             before = self.health
-            health = self.health = self._health_watch.look(recorder.stats(), *self._last_values())
+            stats = recorder.stats()
+            health = self.health = self._health_watch.look(stats, *self._last_values())
+            recorder._look_at_disk(stats)
             if self.publisher is not None:
                 self.publisher.publish("running", health.to_dict())
             if before is None or before.verdict != health.verdict:

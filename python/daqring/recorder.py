@@ -311,6 +311,8 @@ class Recorder:
         self._report: Report | None = None
         self._error: Exception | None = None
         self._told = False
+        #: What there is to say of the disk, and whether it was said in a warning.
+        self._disk_low: str | None = None
         self._disk_told = False
         self._disk_next = 0.0
 
@@ -439,15 +441,15 @@ class Recorder:
         """Waits until all samples are read or the recording failed; True if so, False after `timeout` s.
 
         Warns:
-            DiskLowWarning: Once, when the disk will be full before the recording ends; looked at when a
-                wait begins.
+            DiskLowWarning: Once, when the disk will be full before the recording ends. A program that
+                does not wait is warned, too, by a thread of the recorder's.
         """
         self._check_process()
         if self._report is not None:
             return True
         if self._native is None:
             raise RuntimeError("the recorder is not running")
-        self._warn_of_disk()
+        self._warn_of_disk(stacklevel=3)
         if self._watch is None:
             (acquisition,) = self._acquisitions
             return acquisition.reader is not None and acquisition.reader.wait(timeout)
@@ -646,15 +648,32 @@ class Recorder:
                     return f"task {acquisition.name!r} ended: {error}"
         return None
 
-    def _warn_of_disk(self) -> None:
+    def _warn_of_disk(self, stacklevel: int) -> None:
         """Warns once if the disk is full before the recording ends, or soon where it has no end."""
         now = time.monotonic()
-        if self._disk_told or self._path is None or now < self._disk_next:
-            return
-        self._disk_next = now + 1.0
-        try:
-            stats = self.stats()
-        except RuntimeError:
+        if self._disk_low is None and self._path is not None and now >= self._disk_next:
+            self._disk_next = now + 1.0
+            with contextlib.suppress(RuntimeError):
+                self._see_disk(self.stats())
+        if self._disk_low is not None and not self._disk_told:
+            self._disk_told = True
+            warnings.warn(self._disk_low, DiskLowWarning, stacklevel=stacklevel)
+
+    def _look_at_disk(self, stats: dict[str, Any]) -> None:
+        """The same from a thread of our own, for a program that does not wait."""
+        if self._disk_low is None:
+            self._see_disk(stats)
+        if self._disk_low is not None and not self._disk_told:
+            self._disk_told = True
+            try:
+                warnings.warn(self._disk_low, DiskLowWarning, stacklevel=2)
+            except DiskLowWarning:
+                # Where warnings are errors, the program has to get it: at its next wait, or at the end.
+                self._disk_told = False
+
+    def _see_disk(self, stats: dict[str, Any]) -> None:
+        """Finds out whether there is something to say, and puts it into the log and the logging."""
+        if self._path is None or self._disk_low is not None:
             return
         left = stats["disk_seconds"]
         needed = max(
@@ -665,13 +684,13 @@ class Recorder:
         )
         if left is None or left >= min(self._log_options.warn_seconds, needed):
             return
-        self._disk_told = True
-        warnings.warn(
+        self._disk_low = (
             f"the disk of {self._path} has {stats['disk_free'] / 1e9:,.2f} GB left for the recording, "
-            f"which lasts {left:,.0f} s: free some space, or the recording ends then",
-            DiskLowWarning,
-            stacklevel=4,
+            f"which lasts {left:,.0f} s: free some space, or the recording ends then"
         )
+        verdicts.warning("%s: %s", self, self._disk_low)
+        with contextlib.suppress(RuntimeError):
+            self.annotate(self._disk_low)
 
     def _disk_free(self) -> int | None:
         if self._path is None:
@@ -1093,6 +1112,9 @@ class Recorder:
                 warnings.warn(_loss_sentence(report), SamplesLostWarning, stacklevel=stacklevel)
             if self._error is not None:
                 raise self._error
+            if self._disk_low is not None and not self._disk_told:
+                self._disk_told = True
+                warnings.warn(self._disk_low, DiskLowWarning, stacklevel=stacklevel)
         return report
 
     def _reason(self, failure: object, outcomes: list[Outcome], number: int | None = None) -> str:
@@ -1126,6 +1148,7 @@ class Recorder:
             io_reason=counts["io_reason"] or "",
             slowest_write=counts["slowest_write_ns"] / 1e9,
             error=self._silent if counts["error"] is None else str(counts["error"]),
+            disk_low=self._disk_low,
             threads=() if self._native is None else tuple(self._native.refusals()),
             # Where blocks went that no counter knows, nobody knows either.
             lost_unknown=not counts["law_holds"],

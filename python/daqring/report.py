@@ -167,6 +167,8 @@ class Report(_Figures):
     io_reason: str
     #: Longest time the log took for one block.
     slowest_write: float
+    #: What was said while recording when the disk was about to be full; ``None``: nothing.
+    disk_low: str | None = None
     #: One report for each task, in the order in which they were given.
     streams: tuple[StreamReport, ...] = ()
     #: What the system refused of ``pin`` and ``priority``, in sentences.
@@ -220,6 +222,7 @@ class Report(_Figures):
                 f"backlog of {self.driver_high_water:,} of {self.driver_buffer:,} samples seen at most, "
                 f"{self.driver_margin:.2f} s of margin (buffer {self.driver_buffer_note})",
             ),
+            *((("disk", self.disk_low),) if self.disk_low else ()),
             ("ended", self.stop_reason + (f": {self.error}" if self.error else "")),
         ]
         return "\n".join(f"{name + ':':10} {text}" for name, text in lines)
@@ -243,6 +246,7 @@ def combine(
     io_reason: str = "",
     slowest_write: float,
     error: str | None = None,
+    disk_low: str | None = None,
     threads: tuple[str, ...] = (),
     lost_unknown: bool = False,
 ) -> Report:
@@ -298,6 +302,7 @@ def combine(
         driver_margin=tight_driver.driver_margin,
         slowest_write=slowest_write,
         error=error or next((stream.error for stream in by_reason if stream.error), None),
+        disk_low=disk_low,
         streams=streams,
         threads=threads,
     )

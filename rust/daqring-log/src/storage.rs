@@ -86,15 +86,62 @@ impl SyncTarget for File {
 
 /// Memory that begins at a multiple of [`ALIGN`].
 pub(crate) struct AlignedBuffer {
-    memory: Vec<u8>,
+    memory: Memory,
     start: usize,
     length: usize,
 }
 
-impl AlignedBuffer {
-    pub(crate) fn new(length: usize) -> AlignedBuffer {
+/// Where the memory of a buffer comes from.
+enum Memory {
+    Heap(Vec<u8>),
+    /// Whole huge pages, where the system gives them: the disk gets long stretches of memory and not single pages, and
+    /// copying into it needs few translations of addresses.
+    #[cfg(all(target_os = "linux", not(daqring_portable)))]
+    Huge(memmap2::MmapMut),
+}
+
+impl Memory {
+    /// `length` bytes and an offset into the memory at which they are aligned.
+    fn take(length: usize) -> (Memory, usize) {
+        #[cfg(all(target_os = "linux", not(daqring_portable)))]
+        if length >= HUGE_PAGE
+            && let Ok(map) =
+                memmap2::MmapMut::map_anon(length.next_multiple_of(HUGE_PAGE) + HUGE_PAGE)
+        {
+            // A wish, so its failure does not matter.
+            let _ = map.advise(memmap2::Advice::HugePage);
+            let start = map.as_ptr().align_offset(HUGE_PAGE).min(HUGE_PAGE);
+            return (Memory::Huge(map), start);
+        }
         let memory = vec![0u8; length + ALIGN];
         let start = memory.as_ptr().align_offset(ALIGN).min(ALIGN);
+        (Memory::Heap(memory), start)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Memory::Heap(memory) => memory,
+            #[cfg(all(target_os = "linux", not(daqring_portable)))]
+            Memory::Huge(memory) => memory,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Memory::Heap(memory) => memory,
+            #[cfg(all(target_os = "linux", not(daqring_portable)))]
+            Memory::Huge(memory) => memory,
+        }
+    }
+}
+
+/// Size of a huge page on most machines; elsewhere the buffer is aligned more than it needs to be.
+#[cfg(all(target_os = "linux", not(daqring_portable)))]
+const HUGE_PAGE: usize = 2 << 20;
+
+impl AlignedBuffer {
+    pub(crate) fn new(length: usize) -> AlignedBuffer {
+        let (memory, start) = Memory::take(length);
         AlignedBuffer {
             memory,
             start,
@@ -109,11 +156,11 @@ impl AlignedBuffer {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.length]
+        &self.memory.bytes()[self.start..self.start + self.length]
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.length]
+        &mut self.memory.bytes_mut()[self.start..self.start + self.length]
     }
 }
 
@@ -643,6 +690,20 @@ mod system {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buffers_of_every_size_are_aligned_and_zeroed() {
+        for length in [0, 1, 4096, (2 << 20) - 1, 2 << 20, (4 << 20) + 4096] {
+            let mut buffer = AlignedBuffer::new(length);
+            assert_eq!(buffer.bytes().len(), length);
+            assert!(buffer.bytes().as_ptr().addr().is_multiple_of(ALIGN));
+            assert!(buffer.bytes().iter().all(|byte| *byte == 0));
+            buffer.bytes_mut().fill(7);
+            buffer.grow(length + 1);
+            assert!(buffer.bytes().len() > length);
+            assert!(buffer.bytes().iter().all(|byte| *byte == 0));
+        }
+    }
 
     #[test]
     fn past_the_cache_unless_that_is_a_burden() {

@@ -29,6 +29,9 @@ pub(crate) struct Stream {
     /// Samples that wait for a segment of their own.
     pub(crate) gather: Option<Gather>,
     pub(crate) tail: Option<TailFile>,
+    /// Host time of the last block, and of the last one that was handed to the system whole.
+    pub(crate) last_ns: Option<i64>,
+    pub(crate) flushed_ns: Option<i64>,
 }
 
 /// The group of a stream's samples between two gaps.
@@ -83,7 +86,26 @@ impl Stream {
             file_samples: 0,
             gather: None,
             tail: None,
+            last_ns: None,
+            flushed_ns: None,
         }
+    }
+
+    /// Takes in that a block came, and says whether what waits would be older than `most` (ns) when the next one comes: a
+    /// block is expected after as long as this one took.
+    pub(crate) fn ages_beyond(&mut self, most: i64, host_time_ns: i64) -> bool {
+        let before = self.last_ns.replace(host_time_ns);
+        if self.gather.as_ref().is_none_or(Gather::is_empty) {
+            self.flushed_ns = Some(host_time_ns);
+            return false;
+        }
+        // Of the first block nobody knows how long it took.
+        let Some(before) = before else {
+            return true;
+        };
+        let from = *self.flushed_ns.get_or_insert(before);
+        let took = host_time_ns.saturating_sub(before).max(0);
+        host_time_ns.saturating_sub(from).saturating_add(took) > most
     }
 
     /// The samples that follow go to a group of their own.

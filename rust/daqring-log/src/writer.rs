@@ -232,7 +232,6 @@ pub struct LogWriter {
     /// A handle was taken: syncs are somebody else's work.
     synced_elsewhere: bool,
     last_sync: (Instant, u64),
-    last_flush_ns: Option<i64>,
     last_notes: Option<Instant>,
     space: SpaceWatch,
 }
@@ -319,7 +318,6 @@ impl LogWriter {
             durable,
             synced_elsewhere: false,
             last_sync: (Instant::now(), 0),
-            last_flush_ns: None,
             last_notes: None,
             space,
         })
@@ -495,7 +493,7 @@ impl LogWriter {
             from += count;
         }
         self.write_waiting_notes()?;
-        self.flush_if_due(block.host_time_ns)?;
+        self.flush_if_due(at, block.host_time_ns)?;
         self.sync_if_due()
     }
 
@@ -919,16 +917,15 @@ impl LogWriter {
         self.durable.advance(self.written());
     }
 
-    fn flush_if_due(&mut self, host_time_ns: i64) -> Result<(), LogError> {
+    /// Flushes where the samples that wait would be older than they may be when the next block comes.
+    fn flush_if_due(&mut self, at: usize, host_time_ns: i64) -> Result<(), LogError> {
         let Some(every) = self.options.flush_every else {
             return Ok(());
         };
-        let last = *self.last_flush_ns.get_or_insert(host_time_ns);
-        if host_time_ns.saturating_sub(last) < nanos(every) {
-            return Ok(());
+        match self.streams[at].ages_beyond(nanos(every), host_time_ns) {
+            true => self.flush(),
+            false => Ok(()),
         }
-        self.last_flush_ns = Some(host_time_ns);
-        self.flush()
     }
 
     /// Hands everything to the operating system: samples that wait for their segment go to the tail file.
@@ -945,6 +942,7 @@ impl LogWriter {
                 };
                 return Err(self.fail("write the tail of", error, cut));
             }
+            self.streams[at].flushed_ns = self.streams[at].last_ns;
         }
         self.advance();
         Ok(())
