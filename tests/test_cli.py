@@ -234,6 +234,7 @@ def test_names_that_the_encoding_of_a_pipe_lacks_are_escaped(tmp_path):
     )
     assert told.returncode == 0, told.stderr
     assert b"L\xe4ufer, 5 k\\u03a9" in told.stdout
+    assert b"  +- Dev1/ai3: 1,000 samples" in told.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX device /dev/full")

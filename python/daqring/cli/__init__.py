@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import warnings
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from daqring.cli import (
     top,
     verify,
 )
-from daqring.cli.arguments import EXIT_ERROR, Parser, Refusal, complain, sentence
+from daqring.cli.arguments import EXIT_ERROR, Parser, Refusal, complain, sentence, spell_out
 
 __all__ = ["main"]
 
@@ -36,9 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     1: error; else 3: samples were lost, or a file is incomplete; else 130: interrupted before the
     duration that was asked for; else 0.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names and units may have characters that a pipe or a file of Windows (cp1252) has no place for.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    spell_out()
     arguments = _parser().parse_args(argv)
     # What this warns of, the report and the exit status say.
     warnings.simplefilter("ignore", daqring.SamplesLostWarning)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import errno
+import io
 import logging
 import os
 import sys
@@ -24,7 +26,11 @@ __all__ = [
     "log_to",
     "positive",
     "sentence",
+    "spell_out",
 ]
+
+#: What stands for characters of ours that an output's encoding lacks.
+PLAIN = {"├": "+", "└": "+", "─": "-", "…": "~"}
 
 EXIT_ERROR, EXIT_LOST, EXIT_INTERRUPTED = 1, 3, 130
 
@@ -67,6 +73,22 @@ def complain(message: str) -> int:
     """Says what is wrong; gives the status to end with."""
     print(f"daqring: {message}", file=sys.stderr)
     return EXIT_ERROR
+
+
+def spell_out() -> None:
+    """Lets what is printed be escaped where the encoding of the output lacks it, as that of a pipe or a
+    file of Windows (cp1252) may: names and units come from anywhere."""
+
+    def handler(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        lost = error.object[error.start : error.end]
+        escaped = (PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lost)
+        return "".join(escaped), error.end
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error("daqring", handler)
+        sys.stdout.reconfigure(errors="daqring")
 
 
 def log_to(file: str | None) -> None:
