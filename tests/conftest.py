@@ -12,6 +12,7 @@ import pytest
 from daqring import acquisition
 from daqring.readers import choose
 from nidaqmx.constants import AcquisitionType
+from reader_kinds import READERS
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,7 +66,7 @@ def make_task(simulator: Callable[..., None]) -> Iterator[Callable[..., nidaqmx.
             task.close()
 
 
-@pytest.fixture(params=["native", "python"])
+@pytest.fixture(params=READERS)
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test with each reader, where it does not ask for one itself."""
     asked: str = request.param

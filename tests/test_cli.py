@@ -15,12 +15,13 @@ import nptdms
 import numpy as np
 import pytest
 from pattern_check import assert_pattern
+from reader_kinds import READERS
 
 ENVIRONMENT = {"PYTHONWARNINGS": "error::ResourceWarning"}
 
 
 #: Runs of both readers, where the reader may make a difference.
-both_readers = pytest.mark.parametrize("reader", ["native", "python"])
+both_readers = pytest.mark.parametrize("reader", READERS)
 
 
 def daqring_command(*arguments: str | Path) -> list[str]:

@@ -21,6 +21,9 @@ from daqring.source import TaskSource
 from driver_hook import READ_FUNCTION, act_before_reads
 from nidaqmx.constants import AcquisitionType
 from pattern_check import assert_pattern
+from reader_kinds import needs_native_reader
+
+pytestmark = needs_native_reader
 
 
 def test_native_is_the_default_and_python_can_be_asked_for(make_task, tmp_path):
