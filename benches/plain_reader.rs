@@ -4,7 +4,7 @@
 //! long as the call lasts.
 
 use std::ffi::c_void;
-use std::time::Instant;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 type Read = unsafe extern "system" fn(
     *mut c_void,
@@ -18,7 +18,7 @@ type Read = unsafe extern "system" fn(
 ) -> i32;
 
 /// Reads `reads` blocks of `samples` int16 samples of one channel and writes down when each came, in
-/// seconds since the first. Returns the status of the first read that failed, else 0.
+/// nanoseconds since 1970. Returns the status of the first read that failed, else 0.
 ///
 /// # Safety
 /// `read` reads int16 samples of the task `handle`, and `times` has room for `reads` numbers.
@@ -28,12 +28,11 @@ pub unsafe extern "C" fn read_in_a_plain_thread(
     handle: usize,
     samples: i32,
     reads: usize,
-    times: *mut f64,
+    times: *mut i64,
 ) -> i32 {
     let times = times as usize;
     let run = move || {
         let mut block = vec![0i16; samples as usize];
-        let begin = Instant::now();
         for index in 0..reads {
             let mut got = 0;
             // SAFETY: the caller vouches for function and handle; the block has room for the read.
@@ -53,9 +52,15 @@ pub unsafe extern "C" fn read_in_a_plain_thread(
                 return status;
             }
             // SAFETY: the caller vouches for the room.
-            unsafe { *(times as *mut f64).add(index) = begin.elapsed().as_secs_f64() };
+            unsafe { *(times as *mut i64).add(index) = unix_ns() };
         }
         0
     };
     std::thread::spawn(run).join().unwrap_or(i32::MIN)
+}
+
+fn unix_ns() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_nanos() as i64)
 }

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """What a busy interpreter does to a reader: losses while the GIL is held, and lateness.
 
-`python benches/reader.py [--quick] [--runs 20] [--seconds 4] [--repeats 3] [--json FILE]`
+`python benches/reader.py [--quick] [--runs 20] [--seconds 1] [--repeats 11] [--json FILE]`
 
 1. One C call holds the GIL for 120 to 280 ms at a time, again and again, while a task with a driver's
    buffer of 100 ms is recorded by 100 reads a second: how many runs end with -200279.
 2. A loop of reads of 1 ms beside 0, 1 and 2 busy Python threads: how late the reads are, by the native
-   reader, the Python reader and a plain Rust thread. Lateness is the time at which a read came back
-   less the time at which its last sample was there; the clocks of the two are laid over each other by
-   the earliest read of a run. For the readers it is what the log tells of each block.
+   reader, the Python reader and a plain Rust thread. Lateness is the host's time (CLOCK_REALTIME) at which a
+   read came back, less the time at which its last sample was there: the host's time at the start of the
+   task and the samples until then at the rate. All three are measured so: the readers by what the log tells
+   of each block, the thread by what it writes down itself. The threads get busy right after the start. The
+   driver's buffer holds a second, so that a reader that falls behind for good ends there (-200279); its
+   lateness is that of the reads that it did.
 
 The source is the simulated driver in real time; the cases are interleaved.
 """
@@ -108,32 +111,27 @@ def busy_threads(count: int) -> Iterator[None]:
             thread.join()
 
 
-def lateness(times: np.ndarray, last_samples: np.ndarray) -> np.ndarray:
-    """Seconds by which each read was later than its last sample."""
-    late = times - last_samples / RATE
-    return late - late.min()
+def lateness(times: np.ndarray, last_samples: np.ndarray, start: int) -> np.ndarray:
+    """Seconds by which each read was later than its last sample; times are nanoseconds since 1970."""
+    return (times - start) * 1e-9 - last_samples / RATE
 
 
-def by_recorder(reader: str, seconds: float, folder: Path) -> np.ndarray:
+def by_recorder(reader: str, seconds: float, busy: int, folder: Path) -> np.ndarray:
     path = folder / "late.tdms"
     with make_task() as task:
-        report = daqring.record(
-            task, path, seconds=seconds, block_ms=1, overwrite=True, reader=reader, progress=False
-        )
-    # The Python reader may fall behind without end; then its lateness is that of the reads it did.
+        task.in_stream.input_buf_size = RATE
+        recorder = daqring.Recorder(task, path, seconds=seconds, block_ms=1, overwrite=True, reader=reader)
+        recorder.start()
+        with busy_threads(busy):
+            recorder.wait()
+        report = recorder.close()
     assert report.complete or (reader == "python" and "-200279" in (report.error or "")), report
-    blocks = block_times(path)
-    return lateness(blocks[:, 0] * 1e-9, blocks[:, 1])
-
-
-def block_times(path: Path) -> np.ndarray:
-    """Of every block: when it was complete (ns), and the index after its last sample."""
     table = nptdms.TdmsFile.read(path)["daqring"]
-    columns = {name: table[f"block.{name}"][:] for name in ("host_time_ns", "first_sample", "samples")}
-    first = columns["host_time_ns"][0]
-    return np.column_stack(
-        [columns["host_time_ns"] - first, columns["first_sample"] + columns["samples"]]
-    ).astype(np.float64)
+    times, first, samples = (
+        table[f"block.{name}"][:].astype(np.int64) for name in ("host_time_ns", "first_sample", "samples")
+    )
+    start = daqring.open(path).channels[0].t0.astype("datetime64[ns]").astype(np.int64)
+    return lateness(times, first + samples, start)
 
 
 def build_plain_reader() -> ctypes.CDLL:
@@ -144,46 +142,58 @@ def build_plain_reader() -> ctypes.CDLL:
     return ctypes.CDLL(library)
 
 
-def by_plain_thread(library: ctypes.CDLL, seconds: float) -> np.ndarray:
+def by_plain_thread(library: ctypes.CDLL, seconds: float, busy: int) -> np.ndarray:
     reads = round(seconds * RATE / READ)
-    times = np.zeros(reads)
+    times = np.zeros(reads, np.int64)
     with make_task() as task:
-        task.in_stream.input_buf_size = 4 * RATE
+        task.in_stream.input_buf_size = RATE
         source = TaskSource(task)
         address = ctypes.c_void_p(source.native_functions()["read"])
-        task.start()
-        status = library.read_in_a_plain_thread(
-            address,
-            ctypes.c_size_t(source.handle),
-            ctypes.c_int(READ),
-            ctypes.c_size_t(reads),
-            ctypes.c_void_p(times.ctypes.data),
-        )
+        _, start = source.start()
+        with busy_threads(busy):
+            status = library.read_in_a_plain_thread(
+                address,
+                ctypes.c_size_t(source.handle),
+                ctypes.c_int(READ),
+                ctypes.c_size_t(reads),
+                ctypes.c_void_p(times.ctypes.data),
+            )
         task.stop()
     assert status == 0, status
-    return lateness(times, READ * np.arange(1, reads + 1))
+    return lateness(times, READ * np.arange(1, reads + 1), start)
 
 
 def late_reads(seconds: float, repeats: int, folder: Path) -> dict[str, object]:
     library = build_plain_reader()
     cases = {
-        "plain Rust thread": lambda: by_plain_thread(library, seconds),
-        "native reader": lambda: by_recorder("native", seconds, folder),
-        "Python reader": lambda: by_recorder("python", seconds, folder),
+        "plain Rust thread": lambda busy: by_plain_thread(library, seconds, busy),
+        "native reader": lambda busy: by_recorder("native", seconds, busy, folder),
+        "Python reader": lambda busy: by_recorder("python", seconds, busy, folder),
     }
-    print(f"\nReads of 1 ms for {seconds:g} s, medians of {repeats}: lateness in ms, p50 / p99")
+    print(
+        f"\nReads of 1 ms for {seconds:g} s, medians of {repeats}: "
+        "lateness in ms (p50 / p99), and in lateness of the plain thread"
+    )
     rows: dict[str, object] = {}
     for busy in (0, 1, 2):
         runs: dict[str, list[np.ndarray]] = {name: [] for name in cases}
+        reads: dict[str, list[int]] = {name: [] for name in cases}
         for _ in range(repeats):
             for name, run in cases.items():
-                with busy_threads(busy):
-                    late = run()
+                late = run(busy)
                 runs[name].append(np.quantile(late, (0.5, 0.99)) * 1e3)
+                reads[name].append(len(late))
+        plain50, plain99 = np.median(runs["plain Rust thread"], axis=0)
         for name, values in runs.items():
             p50, p99 = np.median(values, axis=0)
-            rows[f"{name}, {busy} busy"] = {"p50_ms": p50, "p99_ms": p99}
-            print(f"  {busy} busy Python threads  {name:18} {p50:8.2f} / {p99:8.2f}")
+            done = float(np.median(reads[name]))
+            rows[f"{name}, {busy} busy"] = {"p50_ms": p50, "p99_ms": p99, "reads": done}
+            behind = f"  fell behind: {done:.0f} reads" if done < seconds * RATE / READ else ""
+            print(
+                f"  {busy} busy Python threads  {name:18} {p50:8.3f} / {p99:8.3f}"
+                f"  {p50 / plain50:8.2f} / {p99 / plain99:8.2f}{behind}",
+                flush=True,
+            )
     return {"seconds": seconds, "repeats": repeats, "rows": rows}
 
 
@@ -193,12 +203,12 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="under 30 seconds")
     parser.add_argument("--runs", type=int, default=20, help="recordings while the GIL is held")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of a recording of 1 ms reads")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a recording of 1 ms reads")
+    parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.runs, arguments.seconds, arguments.repeats = 3, 1.0, 1
+        arguments.runs, arguments.seconds, arguments.repeats = 3, 0.5, 1
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()

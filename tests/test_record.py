@@ -480,3 +480,33 @@ def test_a_driver_that_refuses_to_start_leaves_no_file(make_task, tmp_path):
         daqring.record(second, tmp_path / "run.tdms", samples=10, progress=False)
     assert caught.value.code == -50103
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_the_time_of_sample_0_is_that_of_the_start_trigger(simulator, tmp_path, request, reader, follows):
+    # Devices of its own: what ran on them before is no part of this.
+    first, second = (f"{reader}{follows}{number}" for number in (1, 2))
+    simulator(clock="real", devices=dict.fromkeys((first, second), "PCIe-6363"))
+    request.addfinalizer(lambda: daqring.sim.hold_triggers(False))
+    daqring.sim.hold_triggers()
+    with nidaqmx.Task("owner") as owner, nidaqmx.Task("follower") as follower:
+        owner.ai_channels.add_ai_voltage_chan(f"{first}/ai0")
+        owner.timing.cfg_samp_clk_timing(10_000, sample_mode=AcquisitionType.CONTINUOUS)
+        owner.triggers.start_trigger.cfg_dig_edge_start_trig(f"/{first}/PFI0")
+        follower.ai_channels.add_ai_voltage_chan(f"{second}/ai0")
+        follower.timing.cfg_samp_clk_timing(
+            10_000, source=f"/{first}/ai/SampleClock", sample_mode=AcquisitionType.CONTINUOUS
+        )
+        tasks = [owner, follower] if follows else [owner]
+        with daqring.Recorder(tasks, tmp_path / "run.tdms", samples=2000, block_ms=50) as recorder:
+            assert not recorder.wait(0.5)
+            before = time.time_ns()
+            daqring.sim.trigger()
+            assert recorder.wait(60)
+    assert recorder.report.complete
+    log = daqring.open(tmp_path / "run.tdms")
+    for name in (f"owner/{first}/ai0", f"follower/{second}/ai0")[: len(tasks)]:
+        # The start was half a second earlier.
+        since = log[name].t0.astype("datetime64[ns]").astype(np.int64) - before
+        assert since >= -1_000_000
+        assert since < 30_000_000_000

@@ -211,7 +211,7 @@ class Acquisition:
             return None
         position, _ = self._resume
         source = self.source
-        if source.dt is None or source.record is not None:
+        if source.dt is None or source.record is not None or owner.source.triggered:
             if source.record is not None and position % source.record:
                 # A record begins with its first sample.
                 count = source.record - position % source.record
@@ -228,12 +228,15 @@ class Acquisition:
     def read(self, native: _native.Recording, owner: Acquisition, *, logged: bool) -> None:
         """Begins to read; sample 0 came when the task that owns the clock was started."""
         source = self.source
-        first, gap = self._first, None
+        first, gap, starts_later = self._first, None, False
         resumed = self._gap(owner)
         if resumed is None or self._resume is None:
             began = self if source.already_running else owner
             self._start_time = began._start_time
             native.set_start_time(self.number, began._start_time)
+            # Behind a trigger, the driver's count tells when it came.
+            starts_later = began.source.triggered and not began.source.already_running
+            starts_later = starts_later and source.dt is not None and source.record is None
         else:
             first, gap = resumed[0], (resumed[1], self._resume[1])
         most = self.read_samples
@@ -258,6 +261,7 @@ class Acquisition:
             gap=gap,
             keep_open=self.keep_open,
             skip_lost=self.skip_lost,
+            starts_later=starts_later,
         )
         if self._functions is None:
             self.reader = PythonReader(native, source, plan)

@@ -89,6 +89,8 @@ class Plan:
     keep_open: bool = False
     #: Whether to go on behind what was overwritten.
     skip_lost: bool = False
+    #: Whether the first sample comes some time after the start: its time is taken from the driver's count.
+    starts_later: bool = False
 
     @property
     def end(self) -> int | None:
@@ -199,6 +201,7 @@ class NativeReader:
                 "gap": plan.gap,
                 "keep_open": plan.keep_open,
                 "skip_lost": plan.skip_lost,
+                "starts_later": plan.starts_later,
                 "block": plan.block,
                 "most": plan.most,
                 "rate": source.rate,
@@ -327,6 +330,7 @@ class PythonReader:
         self._lateness = Lateness()
         self._ended_at = 0.0
         self._record_start: int | None = None
+        self._starts_later = plan.starts_later  # until it is told
         # Reads that are shorter than a block are put together.
         self._gathers = plan.most < plan.block and plan.every is None and not plan.timed
         self._filling: Filling | None = None
@@ -617,6 +621,7 @@ class PythonReader:
             self._backlog = backlog
             self._backlog_high_water = max(self._backlog_high_water, backlog)
             self._note_record(backlog)
+            self._note_start(backlog)
             if backlog >= count:
                 if self._plan.steady:
                     self._lateness.note((backlog - count) / source.rate)
@@ -626,6 +631,13 @@ class PythonReader:
             pause = (count - backlog) / source.rate if self._plan.steady else UNSTEADY_PAUSE
             self._stopping.wait(min(max(pause, 0.0005), 0.1 if self._plan.record is None else 0.005))
         return None
+
+    def _note_start(self, seen: int) -> None:
+        """The time of the first sample, once there are samples: so many behind the position."""
+        if self._starts_later and seen:
+            self._starts_later = False
+            ago = round((self._position + seen) / self._source.rate * 1e9)
+            self._recording.later_start(self._plan.stream, time.time_ns() - ago)
 
     def _note_record(self, backlog: int) -> None:
         """The time at which a record began, when its first samples are seen."""
@@ -646,6 +658,7 @@ class PythonReader:
         """What the commit of a read says, with the driver's word on which samples these were, and the
         bytes of those that are wanted; `None`: none are."""
         plan = self._plan
+        self._note_start(got)
         checked = plan.every is None and not plan.pretrigger
         after = self._source.position() if checked else None
         first = self._position if after is None else after + self._shift - got

@@ -38,6 +38,9 @@ const CLOCK_PERIOD: Duration = Duration::from_secs(10);
 /// Takes the index of the sample that the driver acquires now, from time to time.
 pub type ClockSink = Box<dyn FnMut(u64) + Send>;
 
+/// Takes the Unix time of the task's first sample, in nanoseconds, before the first block is given away.
+pub type StartSink = Box<dyn FnOnce(i64) + Send>;
+
 /// How a task is read. Samples are per channel and counted from the start of the task.
 pub struct ReaderOptions {
     /// Name of the thread.
@@ -69,6 +72,9 @@ pub struct ReaderOptions {
     pub stop_task: bool,
     /// Called after the first read and every ten seconds; must return at once.
     pub clock: Option<ClockSink>,
+    /// Called once where the first sample comes later than the start, such as after a trigger. The time is
+    /// that of the driver's count: now, less the samples until now at the rate.
+    pub start: Option<StartSink>,
     /// Called in the thread before the first read, such as to choose its core.
     pub on_thread: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -558,6 +564,9 @@ impl Reading<'_> {
             self.shared.backlog.store(backlog, Relaxed);
             self.shared.backlog_high_water.fetch_max(backlog, Relaxed);
             self.note_record(backlog);
+            if backlog > 0 {
+                self.tell_start(backlog);
+            }
             if backlog >= count {
                 if steady {
                     self.lateness.note(seconds(backlog - count));
@@ -575,6 +584,14 @@ impl Reading<'_> {
             };
             before = Some(backlog);
             self.pause(seconds(count - backlog).clamp(shortest, longest));
+        }
+    }
+
+    /// When the task's first sample came, once there are samples: so many that are not read yet.
+    fn tell_start(&mut self, backlog: u64) {
+        if let Some(tell) = self.options.start.take() {
+            let seen = self.position + backlog;
+            tell(unix_ns() - (seen as f64 / self.options.rate * 1e9) as i64);
         }
     }
 
@@ -809,6 +826,7 @@ impl Reading<'_> {
             });
         }
         self.position = first_sample + samples;
+        self.tell_start(0);
         self.filling = Some(Filling {
             slot,
             samples,

@@ -220,6 +220,7 @@ fn reads_every_number<const SIZE: usize>(sample: SampleType, pairs: bool) {
         keep_open: false,
         skip_lost: false,
         clock: None,
+        start: None,
         on_thread: None,
     };
     let reader = Reader::start(task, producer, options).unwrap();
@@ -382,6 +383,7 @@ fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usiz
         keep_open: false,
         skip_lost: false,
         clock: None,
+        start: None,
         on_thread: None,
     };
     Run {

@@ -324,6 +324,18 @@ impl Recording {
             .store(unix_ns, Ordering::Relaxed);
     }
 
+    /// Moves the time of sample 0 of a stream to a later one, from any thread, before its first commit:
+    /// where the first sample comes some time after the start.
+    pub fn later_start(&self, stream: usize) -> impl FnOnce(i64) + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move |unix_ns| {
+            // Relaxed: the commit that follows publishes it.
+            shared.streams[stream]
+                .start_time
+                .fetch_max(unix_ns, Ordering::Relaxed);
+        }
+    }
+
     /// The counters now.
     pub fn stats(&self) -> RecordingStats {
         let shared = &self.shared;

@@ -63,6 +63,8 @@ struct TaskArgument {
     end: Option<u64>,
     stop_task: bool,
     monotonic_ns: Option<i64>,
+    #[pyo3(default)]
+    starts_later: bool,
 }
 
 /// A thread that reads a task into a stream of a recording, without the interpreter. Private:
@@ -201,6 +203,11 @@ impl Reader {
                 clock: task
                     .monotonic_ns
                     .map(|now| recording.clock_sink(stream, now)),
+                start: if task.starts_later {
+                    recording.start_sink(stream)
+                } else {
+                    None
+                },
                 on_thread: Some(Box::new(move || placement.reader(stream))),
             };
             daqring_daqmx::Reader::start(driver, producer, options)

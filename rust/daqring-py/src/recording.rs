@@ -131,6 +131,11 @@ impl Recording {
         })
     }
 
+    /// Takes the time of a stream's first sample from a native reader, where that comes after the start.
+    pub(crate) fn start_sink(&self, stream: usize) -> Option<Box<dyn FnOnce(i64) + Send>> {
+        self.with_running(|running| Box::new(running.later_start(stream)) as Box<_>)
+    }
+
     /// Takes the producer of a stream back from a native reader.
     pub(crate) fn return_producer(&self, stream: usize, producer: SlotProducer) -> PyResult<()> {
         *self.producer(stream)? = Some(producer);
@@ -445,6 +450,17 @@ impl Recording {
             drop(self.producer(stream)?); // checks the number
             if let Some(running) = self.running().as_ref() {
                 running.set_start_time(stream, unix_ns);
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves the time of sample 0 of a stream to a later one; before its first commit.
+    fn later_start(&self, py: Python<'_>, stream: usize, unix_ns: i64) -> PyResult<()> {
+        py.detach(|| {
+            drop(self.producer(stream)?); // checks the number
+            if let Some(later) = self.start_sink(stream) {
+                later(unix_ns);
             }
             Ok(())
         })
