@@ -89,7 +89,7 @@ class Recording:
         workers: int = 1,
         overwrite: bool = False,
         crc: bool | None = None,
-        feed: bool = False,
+        feed: Sequence[str] = ...,
         properties: dict[str, Any] | None = None,
         log: dict[str, Any] | None = None,
         placement: dict[str, Any] | None = None,
@@ -133,6 +133,8 @@ class Block(Buffer):
     def gap(self) -> int: ...
     @property
     def host_time_ns(self) -> int: ...
+    @property
+    def record(self) -> tuple[int, int, int] | None: ...
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 

@@ -38,6 +38,7 @@ from daqring.report import Report, combine, gravest
 from daqring.restart import RESTARTS, Restart
 from daqring.source import DtypeChoice, TimesChoice, describe, driver_words
 from daqring.stages import Stages, StreamInfo, plan
+from daqring.stages import names as stage_names
 from daqring.start_order import links
 from daqring.taps import EnvelopeTap, History, StreamShape, Tap
 from daqring.tasks import Tasks, TaskSet
@@ -247,7 +248,7 @@ class Recorder:
         no_samples: float | None = None,
         pin: Pin | None = None,
         priority: Priority = "normal",
-        _feed: bool = False,
+        _feed: bool | Sequence[str] = False,
     ) -> None:
         if _native.DEBUG_BUILD:
             warnings.warn("this is a debug build of daqring: it is slow", RuntimeWarning, stacklevel=2)
@@ -267,7 +268,6 @@ class Recorder:
         self._overwrite = bool(overwrite)
         self._workers = workers
         self._overflow = overflow
-        self._feed = _feed
         self._keep_seconds = None if keep_seconds is None else positive("keep_seconds", keep_seconds)
         self._histories: dict[int, History] = {}
         self._properties = dict(properties or {})
@@ -291,6 +291,7 @@ class Recorder:
         try:
             self._acquisitions = self._prepare(self._tasks)
             self._stages = plan(stages, [_info(acquisition) for acquisition in self._acquisitions])
+            self._feed = self._handed_out(_feed)
         except BaseException:
             self._tasks.close()
             raise
@@ -352,6 +353,19 @@ class Recorder:
         self._links = found
         return acquisitions
 
+    def _handed_out(self, wanted: bool | Sequence[str]) -> list[str]:
+        """Names of the streams whose blocks are handed out losslessly."""
+        tasks = [acquisition.name for acquisition in self._acquisitions]
+        if isinstance(wanted, bool):
+            return tasks if wanted else []
+        known = tasks + [name for planned in self._stages for name in stage_names(planned)]
+        for name in wanted:
+            if name not in known:
+                raise TaskError(
+                    f"there is no stream {name!r} to hand out, only {', '.join(map(repr, known))}"
+                )
+        return list(wanted)
+
     @property
     def _bytes_per_second(self) -> float:
         return sum(acquisition.bytes_per_second for acquisition in self._acquisitions)
@@ -402,8 +416,9 @@ class Recorder:
             raise
         self._native = native
         if self._keep_seconds is not None:
-            for number in range(len(acquisitions)):
-                self._kept(number, self._keep_seconds)
+            for number, acquisition in enumerate(acquisitions):
+                if acquisition.source.dt is not None:
+                    self._kept(number, self._keep_seconds)
         if len(acquisitions) > 1 or self._restart is not None or self._no_samples is not None:
             self._watch = Watch(self)
         self._monitor = Monitor(self, self._called_by_viewers(), history=self._history)
@@ -717,7 +732,8 @@ class Recorder:
 
         Raises:
             RuntimeError: The recorder is not running.
-            ValueError: There is no such stream, or its blocks are no arrays of numbers.
+            ValueError: There is no such stream, its blocks are no arrays of numbers, or its samples do
+                not come at a constant rate (a tap gives these, with their times).
         """
         number = self._stream_number(stream)
         return self._kept(number, positive("seconds", seconds)).latest(seconds, scaled)
@@ -750,6 +766,7 @@ class Recorder:
         if kind == "blocks":
             return Tap(native, number, shape, self._start_ns(number), depth=depth)
         if kind == "envelope":
+            _check_rate(shape)
             every = max(1, round(1.0 / (positive("rate", rate) * shape.dt)))
             return EnvelopeTap(native, number, shape, self._start_ns(number), depth=depth, every=every)
         raise ValueError(f"kind must be 'blocks' or 'envelope', not {kind!r}")
@@ -802,7 +819,9 @@ class Recorder:
     def _kept(self, number: int, seconds: float) -> History:
         history = self._histories.get(number)
         if history is None or history.seconds < seconds:
-            longer = History(self._live(), number, self._shape(number), seconds)
+            shape = self._shape(number)
+            _check_rate(shape)
+            longer = History(self._live(), number, shape, seconds)
             if history is not None:
                 history.close()
             history = self._histories[number] = longer
@@ -1217,7 +1236,16 @@ def _info(acquisition: Acquisition) -> StreamInfo:
         channels=tuple(channel.name for channel in source.channels),
         rate=source.rate,
         dtype=source.dtype,
+        steady=source.dt is not None,
+        records=source.record is not None,
     )
+
+
+def _check_rate(shape: StreamShape) -> None:
+    if math.isnan(shape.dt):
+        raise ValueError(
+            f"the samples of {shape.name!r} do not come at a constant rate; take blocks by tap()"
+        )
 
 
 def _checked_restart(restart: Restart | None, tasks: Tasks, no_samples: float | None) -> Restart | None:

@@ -5,8 +5,14 @@ A recorder takes a list of stages::
     daqring.Recorder(task, "run.tdms", stages=[Statistics(every=0.1), Decimate(100, name="slow")])
 
 What a stage puts out is a stream of its own, named after the stage: a group of the log (unless
-``log=False``) that taps can look at. No stage changes what is recorded of the task itself. Times in
+``log=False``) that taps can look at, that ``daqring.stream(..., output=name)`` hands out, and that
+other stages work on: those that name it by ``of``. No stage changes what is recorded of the task itself. Times in
 `every`, `pre` and `post` are seconds and become whole samples by the rate that the driver coerced.
+
+`of` names another stage of the list: then a stage works on what that one puts out, not on the task's
+samples. The order of the list does not matter::
+
+    [Decimate(100, name="slow"), Statistics(every=10, of="slow", name="slow statistics")]
 """
 
 from __future__ import annotations
@@ -54,6 +60,9 @@ BLOCK = np.dtype(
         ("seq", np.uint64),
         ("data_type", np.uint32),
         ("outputs", np.uint32),
+        ("times", np.uint64),
+        ("record", np.uint64),
+        ("pretrigger", np.uint64),
     ],
     align=True,
 )
@@ -65,9 +74,23 @@ class StreamInfo:
 
     name: str
     channels: tuple[str, ...]
-    #: Samples per second and channel.
+    #: Samples per second and channel; a guess where it is not `steady`.
     rate: float
     dtype: np.dtype[Any]
+    #: Whether the samples come at that rate. If not, each has a time of its own, or the times are made
+    #: of the values.
+    steady: bool = True
+    #: Whether they are records of triggers, with holes between them.
+    records: bool = False
+
+    def put_out(
+        self, name: str, channels: Sequence[str], dtype: object, *, every: float = 1.0, steady: bool = True
+    ) -> StreamInfo:
+        """What a stage puts out that makes one sample of `every` ones."""
+        kind = np.dtype(dtype)  # type: ignore[call-overload]
+        return StreamInfo(
+            name, tuple(channels), self.rate / every, kind, self.steady and steady, self.records and steady
+        )
 
 
 class Stage(Protocol):
@@ -78,11 +101,22 @@ class Stage(Protocol):
         """Name of its group and its stream."""
 
     @property
+    def of(self) -> str | None:
+        """Name of the stage whose output it works on; ``None``: the task's samples."""
+
+    @property
     def records_source(self) -> bool:
-        """Whether the task's own samples are logged beside what it puts out."""
+        """Whether the samples that it works on are logged beside what it puts out."""
 
     def to_native(self, stream: StreamInfo) -> dict[str, Any]:
         """The stage as the native module makes it."""
+
+    def puts_out(self, stream: StreamInfo) -> StreamInfo:
+        """What it puts out, for the stages that work on that.
+
+        Raises:
+            TaskError: Nothing that a stage can work on; in words.
+        """
 
 
 def _number(what: str, value: float, *, least: float = 0.0, above: bool = True) -> float:
@@ -100,6 +134,24 @@ def _number(what: str, value: float, *, least: float = 0.0, above: bool = True) 
 def _name(name: str) -> None:
     if not isinstance(name, str) or not name or name == "daqring":
         raise TaskError(f"a stage's name must be text and neither empty nor 'daqring', not {name!r}")
+
+
+def _of(of: str | None) -> None:
+    if of is not None and (not isinstance(of, str) or not of):
+        raise TaskError(f"of must be the name of a stage, not {of!r}")
+
+
+def _steady(what: str, stream: StreamInfo) -> None:
+    if stream.records:
+        raise TaskError(
+            f"{what} cannot work on {stream.name!r}, whose samples are records with holes between them; "
+            "Scale, DigitalLines and Native can"
+        )
+    if not stream.steady:
+        raise TaskError(
+            f"{what} cannot work on {stream.name!r}, whose samples do not come at a constant rate; Scale, "
+            "DigitalLines and Native can (or record by times='regular' if the rate is good enough)"
+        )
 
 
 def _float(dtype: object) -> str:
@@ -128,18 +180,25 @@ class Statistics:
     every: float = 0.1
     name: str = "statistics"
     log: bool = True
+    of: str | None = None
 
     def __post_init__(self) -> None:
         _number("every", self.every)
         _name(self.name)
+        _of(self.of)
 
     @property
     def records_source(self) -> bool:
         return True
 
     def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        _steady("statistics", stream)
         every = _samples(self.every, stream.rate)
         return {"kind": "statistics", "name": self.name, "log": self.log, "every": every}
+
+    def puts_out(self, stream: StreamInfo) -> StreamInfo:
+        names = [f"{channel} {what}" for channel in stream.channels for what in ("min", "max", "mean", "rms")]
+        return stream.put_out(self.name, names, np.float64, every=_samples(self.every, stream.rate))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,25 +214,32 @@ class Envelope:
     every: float = 0.01
     name: str = "envelope"
     log: bool = True
+    of: str | None = None
 
     def __post_init__(self) -> None:
         _number("every", self.every)
         _name(self.name)
+        _of(self.of)
 
     @property
     def records_source(self) -> bool:
         return True
 
     def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        _steady("an envelope", stream)
         every = _samples(self.every, stream.rate)
         return {"kind": "envelope", "name": self.name, "log": self.log, "every": every}
+
+    def puts_out(self, stream: StreamInfo) -> StreamInfo:
+        names = [f"{channel} {what}" for channel in stream.channels for what in ("min", "max")]
+        return stream.put_out(self.name, names, stream.dtype, every=_samples(self.every, stream.rate))
 
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
     """Every sample in the channel's unit, as float64 or float32.
 
-    With ``only=True`` the task's own samples are not logged.
+    With ``only=True`` the samples that it works on are not logged.
 
     Raises:
         TaskError: An argument makes no sense.
@@ -183,10 +249,12 @@ class Scale:
     name: str = "scaled"
     log: bool = True
     only: bool = False
+    of: str | None = None
 
     def __post_init__(self) -> None:
         _float(self.dtype)
         _name(self.name)
+        _of(self.of)
 
     @property
     def records_source(self) -> bool:
@@ -194,6 +262,9 @@ class Scale:
 
     def to_native(self, stream: StreamInfo) -> dict[str, Any]:
         return {"kind": "scale", "name": self.name, "log": self.log, "dtype": _float(self.dtype)}
+
+    def puts_out(self, stream: StreamInfo) -> StreamInfo:
+        return stream.put_out(self.name, stream.channels, self.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +278,7 @@ class Decimate:
     sample ``i * factor``. Samples whose neighbourhood was not wholly recorded (half a filter at both
     ends and around gaps) are not given out.
 
-    With ``only=True`` the task's own samples are not logged.
+    With ``only=True`` the samples that it works on are not logged.
 
     Raises:
         TaskError: An argument makes no sense.
@@ -219,6 +290,7 @@ class Decimate:
     attenuation: float = 80.0
     log: bool = True
     only: bool = False
+    of: str | None = None
 
     def __post_init__(self) -> None:
         if (
@@ -231,12 +303,14 @@ class Decimate:
             raise TaskError(f"attenuation must be 40 to 140 dB, not {self.attenuation!r}")
         _float(self.dtype)
         _name(self.name)
+        _of(self.of)
 
     @property
     def records_source(self) -> bool:
         return not self.only
 
     def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        _steady("decimation", stream)
         return {
             "kind": "decimate",
             "name": self.name,
@@ -246,6 +320,9 @@ class Decimate:
             "dtype": _float(self.dtype),
         }
 
+    def puts_out(self, stream: StreamInfo) -> StreamInfo:
+        return stream.put_out(self.name, stream.channels, self.dtype, every=self.factor)
+
 
 @dataclasses.dataclass(frozen=True)
 class Trigger:
@@ -253,7 +330,7 @@ class Trigger:
 
     Each trigger makes a record: `pre` seconds before it and `post` seconds from it on, in a group
     of records. The rest is gated: acquired and deliberately not recorded, which is no loss;
-    ``gate=False`` records the task's samples as well.
+    ``gate=False`` records the samples that it watches as well.
 
     `condition`, in the unit of `channel`: ``"rising"`` (from below ``level - hysteresis`` to `level`
     or above), ``"falling"``, ``"either"``, ``"above"`` and ``"below"`` (at the level or beyond it).
@@ -276,6 +353,7 @@ class Trigger:
     gate: bool = True
     name: str = "records"
     log: bool = True
+    of: str | None = None
 
     def __post_init__(self) -> None:
         if self.condition not in ("rising", "falling", "either", "above", "below"):
@@ -291,12 +369,14 @@ class Trigger:
         for what in ("hysteresis", "pre", "post"):
             _number(what, getattr(self, what), above=False)
         _name(self.name)
+        _of(self.of)
 
     @property
     def records_source(self) -> bool:
         return not self.gate
 
     def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        _steady("a trigger", stream)
         return {
             "kind": "trigger",
             "name": self.name,
@@ -308,6 +388,9 @@ class Trigger:
             "pre": round(self.pre * stream.rate),
             "post": _samples(self.post, stream.rate),
         }
+
+    def puts_out(self, stream: StreamInfo) -> StreamInfo:
+        return dataclasses.replace(stream, name=self.name, records=True)
 
 
 def _channel(channel: str | int, stream: StreamInfo) -> int:
@@ -334,9 +417,11 @@ class DigitalLines:
     lines: Sequence[tuple[str | int, int, str]] | None = None
     name: str = "lines"
     log: bool = True
+    of: str | None = None
 
     def __post_init__(self) -> None:
         _name(self.name)
+        _of(self.of)
 
     @property
     def records_source(self) -> bool:
@@ -357,6 +442,10 @@ class DigitalLines:
         if any(not 0 <= bit < bits for _, bit, _ in chosen) or not chosen:
             raise TaskError(f"lines must name at least one bit, and bits from 0 to {bits - 1}")
         return {"kind": "lines", "name": self.name, "log": self.log, "lines": chosen}
+
+    def puts_out(self, stream: StreamInfo) -> StreamInfo:
+        lines = self.to_native(stream)["lines"]
+        return stream.put_out(self.name, [name for _, _, name in lines], np.bool_)
 
 
 #: The C signature of a block function, for ctypes: status = f(block, data, output, user_data).
@@ -394,9 +483,11 @@ class Native:
     ordered: bool = False
     check: bool = False
     log: bool = True
+    of: str | None = None
 
     def __post_init__(self) -> None:
         _name(self.name)
+        _of(self.of)
         _address(self.function)
         if isinstance(self.outputs, str):
             raise TaskError(f"outputs must be a list of names, or names with units, not {self.outputs!r}")
@@ -421,6 +512,11 @@ class Native:
             "check": self.check,
             "keep": self.function,
         }
+
+    def puts_out(self, stream: StreamInfo) -> StreamInfo:
+        if not self.outputs:
+            raise TaskError(f"{self.name!r} has no outputs, so there is nothing to work on")
+        return stream.put_out(self.name, list(self.outputs), np.float64, steady=False)
 
 
 #: The class that every function pointer of ctypes is one of.
@@ -504,16 +600,78 @@ def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
     planned = []
     for stream in streams:
         mine = stages.get(stream.name, ()) if isinstance(stages, Mapping) else stages
-        natives = []
+        prefix = f"{stream.name} " if len(streams) > 1 and not isinstance(stages, Mapping) else ""
         for stage in mine:
             if not hasattr(stage, "to_native"):
                 raise TaskError(f"{stage!r} is no stage; those are in daqring.stages")
-            native = stage.to_native(stream)
-            if len(streams) > 1 and not isinstance(stages, Mapping):
-                native["name"] = f"{stream.name} {native['name']}"
-            if native["name"] in taken:
-                raise TaskError(f"two groups would be named {native['name']!r}; give the stage another name")
-            taken.add(native["name"])
-            natives.append(native)
-        planned.append({"stages": natives, "record": all(stage.records_source for stage in mine)})
+            if prefix + stage.name in taken:
+                raise TaskError(
+                    f"two groups would be named {prefix + stage.name!r}; give the stage another name"
+                )
+            taken.add(prefix + stage.name)
+        behind = _behind(mine, stream.name)
+        natives = [_branch(stage, stream, behind, prefix) for stage in behind[None]]
+        planned.append(
+            {"stages": natives, "record": all(stage.records_source for stage in behind[None])},
+        )
     return planned
+
+
+def _behind(stages: Sequence[Stage], task: str) -> dict[str | None, list[Stage]]:
+    """The stages by the name of that whose output they work on; ``None``: the task's samples.
+
+    Raises:
+        TaskError: That does not exist, or they go round in a circle.
+    """
+    # The task's name says the same as none; no stage can have it.
+    of = {stage.name: None if stage.of == task else stage.of for stage in stages}
+    for name, source in of.items():
+        if source is not None and source not in of:
+            raise TaskError(
+                f"stage {name!r} is to work on {source!r}, and there is no such stage; the stages are "
+                f"{', '.join(map(repr, of))}"
+            )
+    for name in of:
+        way = [name]
+        while (source := of[way[-1]]) is not None:
+            way.append(source)
+            if source == name:
+                raise TaskError(f"stages work on each other in a circle: {' of '.join(map(repr, way))}")
+            if len(way) > len(of):
+                break  # a circle further on, told when it is the turn of one that lies on it
+    behind: dict[str | None, list[Stage]] = {None: []}
+    for stage in stages:
+        behind.setdefault(of[stage.name], []).append(stage)
+    return behind
+
+
+def _branch(
+    stage: Stage, stream: StreamInfo, behind: dict[str | None, list[Stage]], prefix: str
+) -> dict[str, Any]:
+    """A stage as the native module makes it, with those that work on what it puts out."""
+    native = stage.to_native(stream)
+    native["name"] = prefix + native["name"]
+    others = behind.get(stage.name)
+    if not others:
+        return native
+    try:
+        made = stage.puts_out(stream)
+    except TaskError as error:
+        raise TaskError(f"stage {others[0].name!r} cannot work on {stage.name!r}: {error}") from None
+    native["then"] = [_branch(other, made, behind, prefix) for other in others]
+    native["log"] = native["log"] and all(other.records_source for other in others)
+    return native
+
+
+def names(planned: Mapping[str, Any]) -> list[str]:
+    """Of all streams that the stages of a planned stream put out, in the order of their numbers."""
+
+    def walk(natives: Sequence[Mapping[str, Any]]) -> list[str]:
+        found = []
+        for native in natives:
+            if native["kind"] != "native" or native["outputs"]:
+                found.append(str(native["name"]))
+            found += walk(native.get("then", ()))
+        return found
+
+    return walk(planned["stages"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from daqring import _native
+from daqring.errors import TaskError
 from daqring.recorder import Recorder
 from daqring.taps import Block, StreamShape
 
@@ -21,7 +22,13 @@ __all__ = ["Stream", "stream"]
 LOOK = 0.1
 
 
-def stream(tasks: Tasks, path: str | os.PathLike[str] | None = None, **options: Any) -> Stream:
+def stream(
+    tasks: Tasks,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    output: str | Sequence[str] | None = None,
+    **options: Any,
+) -> Stream:
     """Hands out every block of a task, in order, at the pace of your loop::
 
         for block in daqring.stream(task, seconds=10):
@@ -39,12 +46,20 @@ def stream(tasks: Tasks, path: str | os.PathLike[str] | None = None, **options: 
         tasks: As for :class:`Recorder`; blocks of several tasks come as they arrive, each with its
             task's name.
         path: Where to record, if at all.
+        output: Whose blocks: the name of a stage, for what it puts out, of a task, or several names.
+            Blocks of several streams come as they are made, each with its stream's name. Default: all
+            tasks, and no stage.
         options: As for :class:`Recorder`: ``seconds``, ``samples``, ``block_ms``, ``stages`` ...
 
     Raises:
         TaskError: The task or an argument cannot be recorded.
     """
-    return Stream(Recorder(tasks, path, _feed=True, **options))
+    wanted: bool | list[str] = True
+    if output is not None:
+        wanted = [output] if isinstance(output, str) else list(output)
+        if not wanted or not all(isinstance(name, str) for name in wanted):
+            raise TaskError(f"output must be the name of a stage or a task, or several, not {output!r}")
+    return Stream(Recorder(tasks, path, _feed=wanted, **options))
 
 
 class Stream:

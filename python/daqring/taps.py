@@ -14,7 +14,7 @@ import numpy.typing as npt
 from daqring import _native
 from daqring.report import GAP_CAUSES, Gap
 
-__all__ = ["Block", "EnvelopeTap", "Span", "StreamShape", "Tap"]
+__all__ = ["Block", "EnvelopeTap", "RecordInfo", "Span", "StreamShape", "Tap"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,17 +29,22 @@ class StreamShape:
     #: From samples to values in the channels' units, ascending polynomial coefficients; ``None``
     #: where they are that already.
     scales: tuple[tuple[float, ...] | None, ...]
-    #: Seconds from one sample to the next.
+    #: Seconds from one sample to the next; NaN where that is not constant.
     dt: float
+    #: Whether each sample has a time of its own, in front of the others in a block.
+    timed: bool = False
+    #: Whether the channels are lines: each sample is 0, or one bit of a port.
+    lines: bool = False
 
     @classmethod
     def of_group(cls, group: dict[str, Any]) -> StreamShape | None:
         """From a group as the native module takes and gives it; ``None`` where its blocks are no
         arrays of numbers."""
         dtypes = {channel["dtype"] for channel in group["channels"]}
-        lines = any(channel.get("lines") for channel in group["channels"])
-        if len(dtypes) != 1 or not group["dt"] or lines:
+        lines = [len(channel.get("lines") or ()) for channel in group["channels"]]
+        if len(dtypes) != 1 or (any(lines) and set(lines) != {1}):
             return None
+        times = group.get("times")
         return cls(
             name=group["name"],
             channels=tuple(channel["name"] for channel in group["channels"]),
@@ -48,12 +53,20 @@ class StreamShape:
             scales=tuple(
                 None if channel["scale"] is None else tuple(channel["scale"]) for channel in group["channels"]
             ),
-            dt=float(group["dt"]),
+            dt=float(group["dt"]) if group["dt"] else math.nan,
+            timed=times is not None and times["from"] == "slot",
+            lines=any(lines),
         )
 
     def array(self, block: _native.Block) -> npt.NDArray[Any]:
-        """A block's samples, channels x samples, without a copy."""
-        return np.frombuffer(memoryview(block), self.dtype).reshape(len(self.channels), -1)
+        """A block's samples, channels x samples, without a copy (but of lines)."""
+        offset = 8 * block.samples if self.timed else 0
+        data = np.frombuffer(memoryview(block), self.dtype, offset=offset).reshape(len(self.channels), -1)
+        return data != 0 if self.lines else data
+
+    def times(self, block: _native.Block) -> npt.NDArray[np.datetime64]:
+        """The times of a block's samples, where each has one of its own."""
+        return np.frombuffer(memoryview(block), "<M8[ns]", block.samples)
 
     def scaled(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Samples (channels x any number) in the channels' units, as float64."""
@@ -64,6 +77,18 @@ class StreamShape:
             else:
                 row[:] = np.polynomial.polynomial.polyval(samples.astype(np.float64), scale)
         return out
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordInfo:
+    """Of a block that is a record of a trigger, or a piece of one."""
+
+    #: Number of the record. Blocks with the same number are pieces of one (above 4 MiB).
+    number: int
+    #: Time of its first sample (UTC).
+    t0: np.datetime64
+    #: How many of its samples are before the trigger.
+    pretrigger: int
 
 
 class Block:
@@ -114,12 +139,36 @@ class Block:
 
     @property
     def dt(self) -> float:
-        """Seconds from one sample to the next."""
+        """Seconds from one sample to the next; NaN where that is not constant: see `times`."""
         return self.shape.dt
 
     @property
+    def times(self) -> npt.NDArray[np.datetime64]:
+        """Times of its samples (UTC): their own, or by the rate.
+
+        Raises:
+            ValueError: They are only made from the values, in the log (counters that measure periods).
+        """
+        if self.shape.timed:
+            return self.shape.times(self._native)
+        if math.isnan(self.dt):
+            raise ValueError(f"the times of {self.name!r} are sums of its values, which the log has")
+        return self.t0 + np.round(np.arange(self.samples) * (self.dt * 1e9)).astype("timedelta64[ns]")
+
+    @property
+    def record(self) -> RecordInfo | None:
+        """Which record it is, where the stream is that of a trigger."""
+        mark = self._native.record
+        return None if mark is None else RecordInfo(mark[0], np.datetime64(mark[1], "ns"), mark[2])
+
+    @property
     def t0(self) -> np.datetime64:
-        """Time of its first sample (UTC)."""
+        """Time of its first sample (UTC). Where nobody knows it (counters that measure periods), when
+        the block was complete."""
+        if self.shape.timed:
+            return self.shape.times(self._native)[0]  # type: ignore[no-any-return]
+        if math.isnan(self.dt):
+            return np.datetime64(self._native.host_time_ns, "ns")
         return np.datetime64(self._start_ns + round(self.first_sample * self.dt * 1e9), "ns")
 
     @property

@@ -57,9 +57,11 @@ pub struct DerivedBlock<'a> {
     pub gap: u32,
     /// When the samples that it was made from were complete.
     pub host_time_ns: i64,
+    /// Which record it is, or a piece of: as the block that it was made from says.
+    pub record: Option<RecordMark>,
     /// CRC32C of `data`, where it is known already.
     pub crc32c: Option<u32>,
-    /// The runs of all channels.
+    /// The runs of all channels, behind that of the times where the stream has one.
     pub data: &'a [u8],
 }
 
@@ -128,7 +130,7 @@ impl<'a> Outlet<'a> {
         Self { lane, sink, shared }
     }
 
-    /// Time of sample 0 of the source, in nanoseconds since 1970 (UTC).
+    /// Time of sample 0 of the task's stream, in nanoseconds since 1970 (UTC).
     pub fn start_time(&self) -> i64 {
         let lane = self.lane.as_deref();
         lane.map_or(0, |lane| self.shared.start_time(lane.source))
@@ -150,7 +152,7 @@ impl<'a> Outlet<'a> {
         } else {
             tally.lost.fetch_add(block.lost_before, Relaxed);
         }
-        let mut header = BlockHeader {
+        let header = BlockHeader {
             seq: lane.tap_seq,
             bytes: block.data.len(),
             first_sample: block.first_sample,
@@ -158,14 +160,23 @@ impl<'a> Outlet<'a> {
             lost_before: block.lost_before,
             gap: block.gap,
             host_time_ns: block.host_time_ns,
-            record: None,
+            record: block.record,
         };
         lane.tap_seq += 1;
-        self.shared.feed_taps(lane.stream, &header, block.data);
-        if !lane.logged {
+        let stream = lane.stream;
+        self.shared.feed_taps(stream, &header, block.data);
+        self.log(block, header)?;
+        self.shared.hand_on(stream, &header, block.data);
+        Ok(())
+    }
+
+    /// Stores a block, or keeps it until there are enough of them.
+    fn log(&mut self, block: &DerivedBlock<'_>, mut header: BlockHeader) -> Result<(), LogError> {
+        let Some(lane) = self.lane.as_deref_mut().filter(|lane| lane.logged) else {
             return Ok(());
-        }
+        };
         let breaks = block.lost_before != 0
+            || block.record.is_some()
             || block.gap != 0
             || lane.gathered.header.first_sample + lane.gathered.header.samples
                 != block.first_sample;
@@ -175,7 +186,9 @@ impl<'a> Outlet<'a> {
         let Some(lane) = self.lane.as_deref_mut() else {
             return Ok(());
         };
-        if lane.gathered.header.samples == 0 && block.data.len() >= GATHER_BYTES {
+        if block.record.is_some()
+            || lane.gathered.header.samples == 0 && block.data.len() >= GATHER_BYTES
+        {
             header.seq = lane.next_seq;
             lane.next_seq += 1;
             let output = StageOutput {
@@ -244,15 +257,15 @@ impl<'a> Outlet<'a> {
         };
         lane.next_seq += 1;
         shared.feed_taps(lane.stream, &header, block.data);
-        if !lane.logged {
-            return Ok(());
+        if lane.logged {
+            let output = StageOutput {
+                crc32c: block.crc32c,
+            };
+            Self::start(lane, self.sink, shared);
+            self.sink.block(lane.stream, &header, &output, block.data)?;
+            derived.tally.wrote(block.samples, block.data.len());
         }
-        let output = StageOutput {
-            crc32c: block.crc32c,
-        };
-        Self::start(lane, self.sink, shared);
-        self.sink.block(lane.stream, &header, &output, block.data)?;
-        derived.tally.wrote(block.samples, block.data.len());
+        shared.hand_on(lane.stream, &header, block.data);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The workers: all of them serve all streams.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SendError, SyncSender};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use daqring_ring::slots::{AcquireError, ReadSlot, SlotConsumer};
-use daqring_ring::{Policy, WaitStrategy, Waiter};
+use daqring_ring::{BlockHeader, Policy, WaitStrategy, Waiter};
 
 use crate::error::panic_message;
 use crate::recording::Shared;
@@ -18,10 +19,78 @@ use crate::{Arrival, BlockView, EngineError, Parcel, Stage, StageError, StageOut
 /// worker would fit.
 const PARCELS_BYTES: usize = 64 << 20;
 
+/// A block that a stage has put out and other stages work on.
+pub(crate) struct Made {
+    pub(crate) header: BlockHeader,
+    pub(crate) data: Vec<u8>,
+    ticket: u64,
+}
+
+/// Blocks that wait for the stages behind the one that put them out.
+#[derive(Default)]
+pub(crate) struct MadeQueue {
+    waiting: VecDeque<Made>,
+    tickets: u64,
+    spare: Vec<Vec<u8>>,
+}
+
+impl MadeQueue {
+    pub(crate) fn push(&mut self, header: &BlockHeader, data: &[u8]) {
+        let mut copy = self.spare.pop().unwrap_or_default();
+        copy.clear();
+        copy.extend_from_slice(data);
+        self.waiting.push_back(Made {
+            header: *header,
+            data: copy,
+            ticket: self.tickets,
+        });
+        self.tickets += 1;
+    }
+
+    pub(crate) fn take_back(&mut self, made: Made) {
+        self.spare.push(made.data);
+    }
+}
+
+/// Where a block's samples are.
+pub(crate) enum Place {
+    Slot(ReadSlot),
+    Made(Made),
+}
+
+impl Place {
+    pub(crate) fn view(&self) -> BlockView<'_> {
+        match self {
+            Self::Slot(slot) => BlockView {
+                header: slot.header(),
+                data: slot,
+            },
+            Self::Made(made) => BlockView {
+                header: &made.header,
+                data: &made.data,
+            },
+        }
+    }
+
+    pub(crate) fn ticket(&self) -> u64 {
+        match self {
+            Self::Slot(slot) => slot.ticket(),
+            Self::Made(made) => made.ticket,
+        }
+    }
+}
+
+/// What a worker tells the writer.
+pub(crate) enum Message {
+    Finished(Finished),
+    /// All streams of tasks are closed and drained, and what this worker took of them was sent.
+    NoMoreInput,
+}
+
 /// A processed block on its way from a worker to the writer.
 pub(crate) struct Finished {
     pub(crate) stream: usize,
-    pub(crate) slot: ReadSlot,
+    pub(crate) place: Place,
     /// One per stage.
     pub(crate) parcels: Vec<Parcel>,
     /// `None`: a stage failed, the block must not be written.
@@ -81,6 +150,26 @@ impl StreamWork {
         }
     }
 
+    /// For what a stage puts out: the number of blocks is bounded by that of their sources.
+    pub(crate) fn behind_a_stage(stages: Vec<Arc<dyn Stage>>) -> Self {
+        let arrivals: Vec<_> = stages.iter().map(|stage| stage.arrival()).collect();
+        let gated = arrivals.iter().any(Option::is_some);
+        Self {
+            tallies: stages.iter().map(|_| WorkTally::default()).collect(),
+            gate: gated.then(|| {
+                Mutex::new(Gate {
+                    arrivals,
+                    acquired: 0,
+                    broken: false,
+                })
+            }),
+            window: u64::MAX,
+            settled: Arc::default(),
+            spare: Mutex::default(),
+            stages,
+        }
+    }
+
     fn spare(&self) -> MutexGuard<'_, Vec<Vec<Parcel>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,9 +196,9 @@ impl StreamWork {
     }
 }
 
-struct Found<'a> {
+pub(crate) struct Found<'a> {
     stream: usize,
-    slot: ReadSlot,
+    place: Place,
     gate: Option<MutexGuard<'a, Gate>>,
 }
 
@@ -125,7 +214,7 @@ pub(crate) struct Worker<'a> {
 impl<'a> Worker<'a> {
     /// Acquires blocks of any stream, runs the stages, hands them on. Ends when all streams are
     /// closed and drained.
-    pub(crate) fn run(mut self, finished: &SyncSender<Finished>) {
+    pub(crate) fn run(mut self, finished: &SyncSender<Message>) {
         let shared = self.shared;
         let tally = &shared.workers[self.number];
         let mut waiter = Waiter::new(self.wait);
@@ -141,24 +230,84 @@ impl<'a> Worker<'a> {
                 // A stream ended: the others are still looked at, and so by every other worker.
                 continue;
             };
-            let begin = Instant::now();
-            let stream = found.stream;
-            // Streams take turns, so that a busy one does not starve the others.
-            next = stream + 1;
-            let item = process(found, shared);
-            tally.did(begin.elapsed());
-            if cpu_asked.is_none_or(|asked| begin - asked > Duration::from_secs(1)) {
-                cpu_asked = Some(begin);
-                thread_cpu_ns().inspect(|&ns| tally.cpu(ns));
+            if found.stream < consumers.len() {
+                // Streams take turns, so that a busy one does not starve the others.
+                next = found.stream + 1;
             }
-            // Where the writer is gone (it said why), the rings are closed: drain and account.
-            if let Err(SendError(lost)) = finished.send(item) {
-                let samples = lost.slot.header().samples;
-                shared.streams[stream].tally.failed(samples);
+            self.work_on(found, finished, &mut cpu_asked);
+        }
+        if shared.has_chains() {
+            // The writer may still give us what stages have put out; it knows when that is over.
+            drop(finished.send(Message::NoMoreInput));
+            let look = || match look_behind_stages(shared) {
+                Some(found) => Some(Some(found)),
+                None => shared.no_more_work().then_some(None),
+            };
+            while let Some(Some(found)) = look().or_else(|| waiter.wait(&shared.event, None, look))
+            {
+                self.work_on(found, finished, &mut cpu_asked);
             }
         }
         thread_cpu_ns().inspect(|&ns| tally.cpu(ns));
     }
+
+    fn work_on(
+        &self,
+        found: Found<'_>,
+        finished: &SyncSender<Message>,
+        cpu_asked: &mut Option<Instant>,
+    ) {
+        let tally = &self.shared.workers[self.number];
+        let begin = Instant::now();
+        let stream = found.stream;
+        let item = process(found, self.shared);
+        tally.did(begin.elapsed());
+        if cpu_asked.is_none_or(|asked| begin - asked > Duration::from_secs(1)) {
+            *cpu_asked = Some(begin);
+            thread_cpu_ns().inspect(|&ns| tally.cpu(ns));
+        }
+        // Where the writer is gone (it said why), the rings are closed: drain and account.
+        if let Err(SendError(Message::Finished(lost))) = finished.send(Message::Finished(item))
+            && let Some(stream) = self.shared.streams.get(stream)
+        {
+            stream.tally.failed(lost.place.view().header.samples);
+        }
+    }
+}
+
+/// A block that a stage has put out, for the stages behind it.
+pub(crate) fn look_behind_stages(shared: &Shared) -> Option<Found<'_>> {
+    if shared.made_waits.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let sources = shared.streams.len();
+    for (index, derived) in shared.derived.iter().enumerate() {
+        let Some(queue) = &derived.queue else {
+            continue;
+        };
+        let stream = sources + index;
+        let gate = match shared.work[stream].gate.as_ref().map(Mutex::try_lock) {
+            None => None,
+            Some(Ok(gate)) => Some(gate),
+            Some(Err(TryLockError::Poisoned(gate))) => Some(gate.into_inner()),
+            // Who is in there calls when the gate opens.
+            Some(Err(TryLockError::WouldBlock)) => continue,
+        };
+        let made = queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .waiting
+            .pop_front();
+        if let Some(made) = made {
+            shared.made_waits.fetch_sub(1, Ordering::Relaxed);
+            return Some(Found {
+                stream,
+                place: Place::Made(made),
+                gate,
+            });
+        }
+    }
+    None
 }
 
 /// A block of any stream: `Some(None)` when there is none because a stream has ended.
@@ -170,6 +319,11 @@ fn look<'a>(
     next: usize,
     shared: &'a Shared,
 ) -> Option<Option<Found<'a>>> {
+    // First, so that what waits between two stages is never more than came of the blocks that were
+    // on their way to the writer.
+    if let Some(found) = look_behind_stages(shared) {
+        return Some(Some(found));
+    }
     let count = consumers.len();
     for stream in (next..next + count).map(|stream| stream % count) {
         let Some(consumer) = &mut consumers[stream] else {
@@ -194,7 +348,11 @@ fn look<'a>(
                 if let Some(gate) = &mut gate {
                     gate.acquired += 1;
                 }
-                return Some(Some(Found { stream, slot, gate }));
+                return Some(Some(Found {
+                    stream,
+                    place: Place::Slot(slot),
+                    gate,
+                }));
             }
             Err(AcquireError::Closed) => {
                 let gated = gate.is_some();
@@ -212,15 +370,16 @@ fn look<'a>(
     None
 }
 
-fn process(found: Found<'_>, shared: &Shared) -> Finished {
-    let Found { stream, slot, gate } = found;
+pub(crate) fn process(found: Found<'_>, shared: &Shared) -> Finished {
+    let Found {
+        stream,
+        place,
+        gate,
+    } = found;
     let work = &shared.work[stream];
     let mut parcels = work.parcels();
     let mut output = Some(StageOutput::default());
-    let block = BlockView {
-        header: slot.header(),
-        data: &slot,
-    };
+    let block = place.view();
     if let Some(mut gate) = gate {
         if gate.broken {
             output = None;
@@ -262,7 +421,7 @@ fn process(found: Found<'_>, shared: &Shared) -> Finished {
     }
     Finished {
         stream,
-        slot,
+        place,
         parcels,
         output,
     }

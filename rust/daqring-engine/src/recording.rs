@@ -1,5 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -11,7 +11,8 @@ use daqring_ring::{BlockHeader, EventCount, WaitStrategy};
 
 use crate::derived::{DerivedLane, DerivedTally};
 use crate::error::panic_message;
-use crate::pool::{StreamWork, Worker};
+use crate::pool::{MadeQueue, StreamWork, Worker};
+use crate::reorder::Reorder;
 use crate::stats::{StreamTally, WorkTally};
 use crate::writer::{Lane, run_writer};
 use crate::{
@@ -25,6 +26,8 @@ pub struct StageOptions {
     pub stage: Arc<dyn Stage>,
     /// Whether what it puts out goes to the log.
     pub logged: bool,
+    /// Stages that work on what it puts out.
+    pub then: Vec<StageOptions>,
 }
 
 /// One stream of a recording.
@@ -43,7 +46,8 @@ pub struct StreamOptions {
 /// Everything a recording is started with.
 ///
 /// The sink knows the streams by their position here. What stages put out are streams, too: their
-/// numbers follow, stream by stream and stage by stage.
+/// numbers follow, stream by stream and stage by stage, each followed by those of the stages that
+/// work on it.
 pub struct RecordingOptions {
     /// The streams.
     pub streams: Vec<StreamOptions>,
@@ -51,8 +55,9 @@ pub struct RecordingOptions {
     pub workers: usize,
     /// How workers wait for blocks.
     pub wait: WaitStrategy,
-    /// Whether every block is handed out by [`Recording::feed`], after it was stored.
-    pub feed: bool,
+    /// Numbers of the streams whose every block is handed out by [`Recording::feed`], after it was
+    /// stored; empty: there is no feed.
+    pub feed: Vec<usize>,
     /// Called in each thread of the recording before its first work.
     pub on_thread: Option<ThreadHook>,
 }
@@ -95,9 +100,12 @@ pub(crate) struct SharedStream {
 /// A stream that a stage puts out.
 pub(crate) struct SharedDerived {
     name: String,
+    /// The task's stream that it comes from, if by way of other stages.
     source: usize,
     pub(crate) dt: f64,
     pub(crate) tally: DerivedTally,
+    /// Where stages work on it: what they have not taken yet.
+    pub(crate) queue: Option<Mutex<MadeQueue>>,
 }
 
 /// What all threads of a recording see.
@@ -109,6 +117,12 @@ pub(crate) struct Shared {
     /// All workers wait here, for whatever may let them go on.
     pub(crate) event: Arc<EventCount>,
     pub(crate) feed: Option<Arc<Feed>>,
+    /// Blocks in the queues behind stages.
+    pub(crate) made_waits: AtomicUsize,
+    /// Blocks that were put into such a queue and have not come back to the writer, who counts them.
+    pub(crate) made_on_the_way: AtomicUsize,
+    /// No more of them will come.
+    no_more_made: AtomicBool,
     /// Of each stream, derived ones after the others.
     taps: Vec<Mutex<Vec<Arc<Tap>>>>,
     error: Mutex<Option<EngineError>>,
@@ -145,9 +159,43 @@ impl Shared {
         self.writer_gone.load(Ordering::Acquire)
     }
 
-    /// Whether any stream has a committed block that nobody has acquired.
+    /// Whether any stage works on what another one puts out.
+    pub(crate) fn has_chains(&self) -> bool {
+        self.derived.iter().any(|derived| derived.queue.is_some())
+    }
+
+    /// Whether nothing will be put into the queues behind stages any more.
+    pub(crate) fn no_more_work(&self) -> bool {
+        self.no_more_made.load(Ordering::Acquire) || self.writer_is_gone()
+    }
+
+    pub(crate) fn end_of_work(&self) {
+        self.no_more_made.store(true, Ordering::Release);
+        self.event.notify_all();
+    }
+
+    /// Writer thread: gives what a stage put out to the stages behind it and to the feed.
+    pub(crate) fn hand_on(&self, stream: usize, header: &BlockHeader, data: &[u8]) {
+        let derived = &self.derived[stream - self.streams.len()];
+        if let Some(queue) = &derived.queue {
+            self.made_on_the_way.fetch_add(1, Ordering::Relaxed);
+            // Before the block is there, so that it never falls below 0.
+            self.made_waits.fetch_add(1, Ordering::Relaxed);
+            queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(header, data);
+            self.event.notify_one();
+        }
+        if let Some(feed) = &self.feed {
+            feed.push_made(stream, header, data);
+        }
+    }
+
+    /// Whether any stream has a block that no worker has taken.
     pub(crate) fn anything_waits(&self) -> bool {
-        self.streams.iter().any(|stream| !stream.monitor.is_empty())
+        self.made_waits.load(Ordering::Relaxed) > 0
+            || self.streams.iter().any(|stream| !stream.monitor.is_empty())
     }
 
     fn taps(&self, stream: usize) -> MutexGuard<'_, Vec<Arc<Tap>>> {
@@ -210,8 +258,8 @@ impl Recording {
         let mut consumers = Vec::new();
         let mut streams = Vec::new();
         let mut work = Vec::new();
-        let mut derived = Vec::new();
         let mut lanes = Vec::new();
+        let mut outputs = Outputs::default();
         let sources = options.streams.len();
         for (source, stream) in options.streams.iter().enumerate() {
             let (producer, consumer) = slot_ring_with(stream.slots, Arc::clone(&event))?;
@@ -223,36 +271,35 @@ impl Recording {
             });
             producers.push(producer);
             consumers.push(consumer);
-            let mut outputs = Vec::new();
-            for StageOptions { stage, logged } in &stream.stages {
-                outputs.push(stage.output().map(|group| {
-                    let index = derived.len();
-                    derived.push(SharedDerived {
-                        name: group.name.clone(),
-                        source,
-                        dt: group.dt.unwrap_or(0.0),
-                        tally: DerivedTally::default(),
-                    });
-                    let sizes = group.channels.iter();
-                    let sizes = sizes.map(|channel| channel.data_type.size().unwrap_or(0));
-                    DerivedLane::new(sources + index, index, source, *logged, sizes.collect())
-                }));
-            }
-            let stages: Vec<_> = stream
-                .stages
-                .iter()
-                .map(|own| Arc::clone(&own.stage))
-                .collect();
-            let settlements = stages.iter().map(|stage| stage.settlement()).collect();
+            let derived = outputs.of(&stream.stages, source, sources)?;
+            let stages = stages_of(&stream.stages);
             let window = stream.slots.slots;
-            lanes.push(Lane::new(window, stream.recorded, settlements, outputs));
+            lanes.push(Lane::new(
+                Reorder::new(window),
+                stream.recorded,
+                &stages,
+                derived,
+            ));
             let policy = stream.slots.policy;
             work.push(StreamWork::new(stages, window, worker_count, policy));
         }
+        let mut derived = Vec::new();
+        for Output {
+            shared,
+            stages,
+            outputs,
+        } in outputs.0
+        {
+            derived.push(shared);
+            lanes.push(Lane::new(Reorder::unbounded(), false, &stages, outputs));
+            work.push(StreamWork::behind_a_stage(stages));
+        }
         let slots: Vec<usize> = streams.iter().map(|stream| stream.slots).collect();
-        let feed = options.feed.then(|| {
+        let feed = (!options.feed.is_empty()).then(|| {
             let settled = work.iter().map(|work| Arc::clone(&work.settled)).collect();
-            Arc::new(Feed::new(&slots, settled, Arc::clone(&event)))
+            let wanted = (0..work.len()).map(|stream| options.feed.contains(&stream));
+            let event = Arc::clone(&event);
+            Arc::new(Feed::new(wanted.collect(), &slots, settled, event))
         });
         let shared = Arc::new(Shared {
             taps: (0..sources + derived.len())
@@ -264,6 +311,9 @@ impl Recording {
             workers: (0..worker_count).map(|_| WorkTally::default()).collect(),
             event,
             feed,
+            made_waits: AtomicUsize::new(0),
+            made_on_the_way: AtomicUsize::new(0),
+            no_more_made: AtomicBool::new(false),
             error: Mutex::new(None),
             has_failed: AtomicBool::new(false),
             sink_failed: AtomicBool::new(false),
@@ -271,8 +321,8 @@ impl Recording {
             slowest_write_ns: AtomicU64::new(0),
         });
 
-        // A place for every slot there is: a worker never waits for the writer here, only a
-        // producer waits, and it waits for a slot.
+        // A place for every slot there is: with a block of a task, a worker never waits for the
+        // writer here, only a producer waits, and it waits for a slot.
         let (send, receive) = sync_channel(slots.iter().sum());
         let mut recording = Self {
             shared: Arc::clone(&shared),
@@ -284,7 +334,8 @@ impl Recording {
             if let Some(hook) = on_thread {
                 hook(ThreadRole::Writer);
             }
-            let writing = AssertUnwindSafe(|| run_writer(sink, receive, &mut lanes, &shared));
+            let writing =
+                AssertUnwindSafe(|| run_writer(sink, receive, &mut lanes, worker_count, &shared));
             let sink = catch_unwind(writing)
                 .inspect_err(|payload| {
                     shared.fail(EngineError::Panicked(panic_message(&**payload)))
@@ -486,7 +537,81 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
+        if let Some(feed) = self.shared.feed.as_ref().filter(|_| self.writer.is_some()) {
+            // The writer may be waiting for a consumer.
+            feed.close();
+        }
         drop(self.join());
+    }
+}
+
+fn stages_of(options: &[StageOptions]) -> Vec<Arc<dyn Stage>> {
+    options.iter().map(|own| Arc::clone(&own.stage)).collect()
+}
+
+/// What stages put out, in the order of the streams' numbers.
+#[derive(Default)]
+struct Outputs(Vec<Output>);
+
+struct Output {
+    shared: SharedDerived,
+    /// Those that work on it, and what they put out.
+    stages: Vec<Arc<dyn Stage>>,
+    outputs: Vec<Option<DerivedLane>>,
+}
+
+impl Outputs {
+    /// Adds what the stages of a stream put out, and those behind them; gives what the writer keeps of
+    /// each.
+    fn of(
+        &mut self,
+        options: &[StageOptions],
+        source: usize,
+        sources: usize,
+    ) -> Result<Vec<Option<DerivedLane>>, EngineError> {
+        let mut lanes = Vec::new();
+        for StageOptions {
+            stage,
+            logged,
+            then,
+        } in options
+        {
+            let Some(group) = stage.output() else {
+                if !then.is_empty() {
+                    return Err(EngineError::Options(format!(
+                        "stage '{}' puts out nothing that another stage could work on",
+                        stage.name()
+                    )));
+                }
+                lanes.push(None);
+                continue;
+            };
+            let index = self.0.len();
+            self.0.push(Output {
+                shared: SharedDerived {
+                    name: group.name.clone(),
+                    source,
+                    dt: group.dt.unwrap_or(0.0),
+                    tally: DerivedTally::default(),
+                    queue: (!then.is_empty()).then(Mutex::default),
+                },
+                stages: stages_of(then),
+                outputs: Vec::new(),
+            });
+            let times = stage.puts_out_times().then_some(8);
+            let channels = group.channels.iter();
+            let sizes = channels.map(|channel| channel.data_type.size().unwrap_or(0));
+            let sizes = times.into_iter().chain(sizes).collect();
+            lanes.push(Some(DerivedLane::new(
+                sources + index,
+                index,
+                source,
+                *logged,
+                sizes,
+            )));
+            self.0[index].outputs = self.of(then, source, sources)?;
+        }
+        Ok(lanes)
     }
 }
 

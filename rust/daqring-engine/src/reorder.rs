@@ -1,24 +1,34 @@
+use std::collections::VecDeque;
+
 /// Puts blocks that several workers finished out of order back into the order in which they were
 /// acquired.
 ///
-/// Tickets are dense per stream, and at most `window` blocks are between acquire and release at
-/// any time (there are no more slots than that), so a ring of `window` places holds whatever is
-/// early and nothing is allocated after the start.
+/// Tickets are dense per stream. At most `window` blocks of a stream with slots are between acquire
+/// and release at any time, so that many places hold whatever is early and nothing is allocated
+/// after the start. What stages put out has no slots and no window: there, places are added.
 pub(crate) struct Reorder<T> {
-    places: Vec<Option<T>>,
+    /// From the next ticket on.
+    places: VecDeque<Option<T>>,
+    window: usize,
     next: u64,
 }
 
 impl<T> Reorder<T> {
     pub(crate) fn new(window: usize) -> Self {
         Self {
-            places: (0..window.max(1)).map(|_| None).collect(),
+            places: VecDeque::with_capacity(window.max(1)),
+            window: window.max(1),
             next: 0,
         }
     }
 
-    fn place(&self, ticket: u64) -> usize {
-        (ticket % self.places.len() as u64) as usize
+    /// Without a window.
+    pub(crate) fn unbounded() -> Self {
+        Self {
+            places: VecDeque::new(),
+            window: usize::MAX,
+            next: 0,
+        }
     }
 
     /// Takes a finished block in.
@@ -27,19 +37,22 @@ impl<T> Reorder<T> {
     /// When `ticket` was seen before or lies beyond the window: both would be a defect of the ring.
     pub(crate) fn insert(&mut self, ticket: u64, value: T) {
         assert!(
-            ticket >= self.next && ticket - self.next < self.places.len() as u64,
+            ticket >= self.next && ticket - self.next < self.window as u64,
             "ticket {ticket} is outside the window that starts at {}",
             self.next
         );
-        let place = self.place(ticket);
+        let place = (ticket - self.next) as usize;
+        if place >= self.places.len() {
+            self.places.resize_with(place + 1, || None);
+        }
         assert!(self.places[place].is_none(), "ticket {ticket} came twice");
         self.places[place] = Some(value);
     }
 
     /// The next block in order, if it is here already.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let place = self.place(self.next);
-        let value = self.places[place].take()?;
+        let value = self.places.front_mut()?.take()?;
+        self.places.pop_front();
         self.next += 1;
         Some(value)
     }

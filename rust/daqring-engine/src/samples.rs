@@ -10,6 +10,7 @@ pub(crate) fn is_real(data_type: DataType) -> bool {
         data_type,
         DataType::I8
             | DataType::U8
+            | DataType::Bool
             | DataType::I16
             | DataType::U16
             | DataType::I32
@@ -94,7 +95,8 @@ macro_rules! for_type {
                 type $S = i8;
                 $run
             }
-            daqring_log::DataType::U8 => {
+            // Lines are 0 or 1.
+            daqring_log::DataType::U8 | daqring_log::DataType::Bool => {
                 type $S = u8;
                 $run
             }

@@ -60,6 +60,8 @@ pub struct LogSink {
     /// Per stream what its blocks' runs become, where they are not the file's channels already, and its start time.
     runs: HashMap<usize, Runs>,
     start_ns: HashMap<usize, i64>,
+    /// Per stream its group of the log, where that has another number.
+    groups: HashMap<usize, usize>,
     /// Whether the next block begins another file.
     next_file: bool,
 }
@@ -143,6 +145,7 @@ impl LogSink {
             added: HashMap::new(),
             runs: HashMap::new(),
             start_ns: HashMap::new(),
+            groups: HashMap::new(),
             next_file: false,
         })
     }
@@ -153,6 +156,15 @@ impl LogSink {
             Some(runs) => drop(self.runs.insert(stream, runs)),
             None => drop(self.runs.remove(&stream)),
         }
+    }
+
+    /// Says which group of the log a stream is; by itself, that of its number.
+    pub fn set_group(&mut self, stream: usize, group: usize) {
+        self.groups.insert(stream, group);
+    }
+
+    fn group(&self, stream: usize) -> usize {
+        self.groups.get(&stream).copied().unwrap_or(stream)
     }
 
     /// The room that the log's disk has.
@@ -226,7 +238,7 @@ impl LogSink {
 impl Sink for LogSink {
     fn start_time(&mut self, stream: usize, unix_ns: i64) {
         self.start_ns.insert(stream, unix_ns);
-        self.log.set_start_time(stream, unix_ns);
+        self.log.set_start_time(self.group(stream), unix_ns);
     }
 
     fn block(
@@ -241,7 +253,7 @@ impl Sink for LogSink {
             self.log.begin_file(header.host_time_ns)?;
         }
         let mut block = Block {
-            group: stream,
+            group: self.group(stream),
             seq: header.seq,
             first_sample: header.first_sample,
             samples: header.samples,
@@ -278,7 +290,7 @@ impl Sink for LogSink {
     }
 
     fn final_gap(&mut self, stream: usize, gap: Gap) -> Result<(), LogError> {
-        self.log.note_gap(stream, gap)
+        self.log.note_gap(self.group(stream), gap)
     }
 
     fn finish(mut self: Box<Self>, properties: Properties) -> Result<SinkSummary, LogError> {

@@ -133,9 +133,15 @@ pub trait Stage: Send + Sync {
         None
     }
 
-    /// The stream that the stage puts out, as a group of the log.
+    /// The stream that the stage puts out: its channels are the runs of the blocks.
     fn output(&self) -> Option<&GroupSpec> {
         None
+    }
+
+    /// Whether a run of times (i64 nanoseconds since 1970) is in front of those of the output's
+    /// channels.
+    fn puts_out_times(&self) -> bool {
+        false
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use daqring_log::{Gap, GapCause, LOST_UNKNOWN, LogError};
 use daqring_ring::BlockHeader;
 
 use crate::derived::DerivedLane;
-use crate::pool::{Finished, caught};
+use crate::pool::{Finished, Message, Place, caught, look_behind_stages, process};
 use crate::recording::Shared;
 use crate::reorder::Reorder;
 use crate::stage::SettleError;
-use crate::{BlockView, EngineError, Outlet, Settlement, Sink};
+use crate::{BlockView, EngineError, Outlet, Settlement, Sink, Stage};
 
 /// A stream as the writer keeps it.
 pub(crate) struct Lane {
@@ -29,17 +30,17 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(
-        window: usize,
+        order: Reorder<Finished>,
         recorded: bool,
-        settlements: Vec<Option<Box<dyn Settlement>>>,
+        stages: &[Arc<dyn Stage>],
         outputs: Vec<Option<DerivedLane>>,
     ) -> Self {
         Self {
-            order: Reorder::new(window),
+            order,
             recorded,
             started: false,
             broken: false,
-            settlements,
+            settlements: stages.iter().map(|stage| stage.settlement()).collect(),
             outputs,
         }
     }
@@ -49,33 +50,52 @@ impl Lane {
 /// for a slot for ever, and counts them as failed.
 pub(crate) fn run_writer(
     mut sink: Box<dyn Sink>,
-    finished: Receiver<Finished>,
+    finished: Receiver<Message>,
     lanes: &mut [Lane],
+    workers: usize,
     shared: &Shared,
 ) -> Box<dyn Sink> {
-    for item in finished {
-        let stream = item.stream;
-        lanes[stream].order.insert(item.slot.ticket(), item);
-        while let Some(item) = lanes[stream].order.pop() {
-            if let Err(error) = take(&mut *sink, item, &mut lanes[stream], shared) {
-                if matches!(error, EngineError::Log(_)) {
-                    // A sink that failed takes nothing at all any more.
-                    for lane in &mut *lanes {
-                        lane.broken = true;
-                    }
-                }
-                lanes[stream].broken = true;
-                shared.fail(error);
-            }
+    // Workers that have no more blocks of tasks. Once those are all, all such blocks are here, and only
+    // what the writer itself gives to stages behind others is still on its way.
+    let mut done = 0;
+    for message in finished {
+        match message {
+            Message::Finished(item) => take_in_turn(&mut *sink, item, lanes, shared),
+            Message::NoMoreInput => done += 1,
+        }
+        if done == workers && shared.made_on_the_way.load(Ordering::Relaxed) == 0 {
+            shared.end_of_work();
         }
     }
     debug_assert!(lanes.iter().all(|lane| lane.order.waiting() == 0));
-    for (stream, lane) in lanes.iter_mut().enumerate() {
-        if let Err(error) = end(&mut *sink, lane, stream, shared) {
+    // Stages come before those behind them, so each is asked after it has seen all.
+    for stream in 0..lanes.len() {
+        if let Err(error) = end(&mut *sink, &mut lanes[stream], stream, shared) {
             shared.fail(error);
+        }
+        // The workers are gone; what came out at the end is worked on here.
+        while let Some(found) = look_behind_stages(shared) {
+            take_in_turn(&mut *sink, process(found, shared), lanes, shared);
         }
     }
     sink
+}
+
+fn take_in_turn(sink: &mut dyn Sink, item: Finished, lanes: &mut [Lane], shared: &Shared) {
+    let stream = item.stream;
+    lanes[stream].order.insert(item.place.ticket(), item);
+    while let Some(item) = lanes[stream].order.pop() {
+        if let Err(error) = take(sink, item, &mut lanes[stream], shared) {
+            if matches!(error, EngineError::Log(_)) {
+                // A sink that failed takes nothing at all any more.
+                for lane in &mut *lanes {
+                    lane.broken = true;
+                }
+            }
+            lanes[stream].broken = true;
+            shared.fail(error);
+        }
+    }
 }
 
 /// One block, in its turn.
@@ -87,11 +107,36 @@ fn take(
 ) -> Result<(), EngineError> {
     let Finished {
         stream,
-        slot,
+        place,
         mut parcels,
         output,
     } = item;
     let work = &shared.work[stream];
+    let slot = match place {
+        Place::Slot(slot) => slot,
+        Place::Made(made) => {
+            let block = BlockView {
+                header: &made.header,
+                data: &made.data,
+            };
+            let result = match output.filter(|_| !lane.broken) {
+                Some(_) => settle(sink, &block, &mut parcels, lane, stream, shared),
+                None => {
+                    lane.broken = true;
+                    Ok(())
+                }
+            };
+            work.settle(parcels, true, shared);
+            if let Some(queue) = &shared.derived[stream - shared.streams.len()].queue {
+                queue
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take_back(made);
+            }
+            shared.made_on_the_way.fetch_sub(1, Ordering::Relaxed);
+            return result;
+        }
+    };
     let tally = &shared.streams[stream].tally;
     let header = slot.header();
     let (mut result, mut fed) = (Ok(()), false);

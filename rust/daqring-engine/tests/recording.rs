@@ -141,6 +141,7 @@ fn start_with(
         .map(|stage| StageOptions {
             stage,
             logged: true,
+            then: Vec::new(),
         })
         .collect();
     let streams = (0..streams)
@@ -155,7 +156,7 @@ fn start_with(
         streams,
         workers,
         wait: WaitStrategy::Park,
-        feed: false,
+        feed: Vec::new(),
         on_thread: None,
     };
     change(&mut options);
@@ -427,7 +428,7 @@ fn no_streams_no_recording() {
         streams: Vec::new(),
         workers: 1,
         wait: WaitStrategy::Park,
-        feed: false,
+        feed: Vec::new(),
         on_thread: None,
     };
     let error = Recording::start(options, Box::new(NullSink))
@@ -747,7 +748,7 @@ fn feed_of(recording: &Recording) -> Arc<Feed> {
 #[test]
 fn a_feed_hands_out_every_block_at_the_consumers_pace() {
     let (recording, mut producers) = start_with(2, 2, vec![], Box::new(NullSink), |options| {
-        options.feed = true;
+        options.feed = vec![0, 1];
     });
     let feed = feed_of(&recording);
     let consumer = std::thread::spawn(move || {
@@ -787,7 +788,7 @@ fn a_feed_hands_out_every_block_at_the_consumers_pace() {
 #[test]
 fn a_feed_that_nobody_reads_holds_the_producer_and_lets_go_when_closed() {
     let (recording, mut producers) = start_with(1, 1, vec![], Box::new(NullSink), |options| {
-        options.feed = true;
+        options.feed = vec![0];
     });
     let feed = feed_of(&recording);
     let mut committed = 0;

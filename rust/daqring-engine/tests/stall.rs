@@ -114,7 +114,7 @@ fn record(name: &str, in_syncs: bool, blocks: u64) -> (Duration, Duration) {
             }],
             workers: 1,
             wait: WaitStrategy::Park,
-            feed: false,
+            feed: Vec::new(),
             on_thread: None,
         },
         Box::new(LogSink::new(log).unwrap()),

@@ -122,6 +122,43 @@ impl LogArgument {
 }
 
 impl GroupArgument {
+    /// The runs of a block as stages see them: a channel for each, and whether a run of times is in
+    /// front. A run that is one line of a port is 0 or 1, by its scale.
+    pub(crate) fn runs(&self) -> PyResult<(GroupSpec, bool)> {
+        let mut channels = Vec::new();
+        for channel in &self.channels {
+            let mut spec = ChannelSpec::new(
+                channel.name.as_str(),
+                data_type(&channel.dtype).ok_or_else(|| unknown_type(&channel.dtype))?,
+            );
+            spec.unit.clone_from(&channel.unit);
+            spec.properties.clone_from(&channel.properties.0);
+            spec.scale = match (channel.lines.as_deref(), &channel.scale) {
+                (Some([line]), _) => Scale::Linear {
+                    slope: 0.5_f64.powi(i32::from(line.bit)),
+                    intercept: 0.0,
+                },
+                (_, Some(scale)) => Scale::Polynomial(scale.clone()),
+                (_, None) => Scale::None,
+            };
+            channels.push(spec);
+        }
+        let group = GroupSpec {
+            name: self.name.clone(),
+            channels,
+            dt: self.dt,
+            properties: match self.records {
+                true => vec![("daqring.kind".to_owned(), "records".into())],
+                false => Vec::new(),
+            },
+        };
+        let timed = self
+            .times
+            .as_ref()
+            .is_some_and(|times| times.from == "slot");
+        Ok((group, timed))
+    }
+
     /// The group as the file has it, and how the runs of a block become its channels.
     pub(crate) fn into_spec(self) -> PyResult<(GroupSpec, Option<Runs>)> {
         let mut channels = Vec::new();
@@ -183,9 +220,7 @@ impl GroupArgument {
 
 impl ChannelArgument {
     fn into_spec(self) -> PyResult<(ChannelSpec, Option<Vec<LineArgument>>)> {
-        let data_type = data_type(&self.dtype).ok_or_else(|| {
-            PyValueError::new_err(format!("samples of type {} cannot be recorded", self.dtype))
-        })?;
+        let data_type = data_type(&self.dtype).ok_or_else(|| unknown_type(&self.dtype))?;
         let spec = ChannelSpec {
             name: self.name,
             data_type,
@@ -195,6 +230,10 @@ impl ChannelArgument {
         };
         Ok((spec, self.lines))
     }
+}
+
+fn unknown_type(dtype: &str) -> PyErr {
+    PyValueError::new_err(format!("samples of type {dtype} cannot be recorded"))
 }
 
 /// The names that numpy gives to the types of samples.

@@ -19,7 +19,7 @@ use pyo3::types::PyDict;
 use crate::log::{GroupArgument, LogArgument, PropertiesArgument, log_error};
 use crate::placement::{Placement, PlacementArgument};
 use crate::slot::{Reserved, Slot};
-use crate::stages::{StageArgument, build};
+use crate::stages::{OutputGroup, StageArgument, build};
 use crate::stream::{Block, patiently};
 
 /// One stream as Python describes it.
@@ -71,8 +71,8 @@ pub(crate) struct Recording {
     outstanding: Mutex<Vec<Reserved>>,
     notes: Notes,
     feed: Option<Arc<Feed>>,
-    /// Groups that stages put out.
-    derived: Vec<GroupSpec>,
+    /// What stages put out.
+    derived: Vec<OutputGroup>,
     manuals: Vec<(String, Arc<Manual>)>,
     /// What stages use; dropped after `running`, whose threads have ended then.
     _keep: Vec<Py<PyAny>>,
@@ -153,6 +153,17 @@ impl Recording {
     }
 }
 
+impl Drop for Recording {
+    /// Nobody finished it. Its threads are waited for without the interpreter, which a user's function
+    /// may need to come to its end.
+    fn drop(&mut self) {
+        let running = self.running().take();
+        if running.is_some() {
+            Python::attach(|py| py.detach(|| drop(running)));
+        }
+    }
+}
+
 fn taken() -> PyErr {
     PyRuntimeError::new_err("the stream has a reader already, or the recording was finished")
 }
@@ -162,7 +173,7 @@ impl Recording {
     /// Creates the log (`path=None`: no log) and starts the threads.
     #[new]
     #[pyo3(signature = (
-        path, streams, *, workers=1, overwrite=false, crc=None, feed=false, properties=None, log=None,
+        path, streams, *, workers=1, overwrite=false, crc=None, feed=Vec::new(), properties=None, log=None,
         placement=None
     ))]
     #[allow(clippy::too_many_arguments)]
@@ -173,7 +184,7 @@ impl Recording {
         workers: usize,
         overwrite: bool,
         crc: Option<bool>,
-        feed: bool,
+        feed: Vec<String>,
         properties: Option<PropertiesArgument>,
         log: Option<LogArgument>,
         placement: Option<PlacementArgument>,
@@ -202,19 +213,14 @@ impl Recording {
                     }
                 };
                 let records = stream.group.records;
+                let (seen, timed) = stream.group.runs()?;
                 let (group, runs) = stream.group.into_spec()?;
                 // Where a block goes into the log as it is, the workers spare the writer the checksum.
                 let whole = runs.is_none()
                     && (records || gathered.is_none_or(|bytes| stream.slot_bytes >= bytes));
                 let checksum = crc.unwrap_or(wanted && whole) && stream.record;
-                let stages = build(stream.stages, checksum, || match &runs {
-                    None => Layout::new(group.clone()),
-                    Some(_) => Err(EngineError::Options(format!(
-                        "stages cannot work on stream '{}': its blocks have times or lines",
-                        group.name
-                    ))),
-                })
-                .map_err(engine_error)?;
+                let stages = build(stream.stages, checksum, || Layout::new(seen, timed))
+                    .map_err(engine_error)?;
                 options.push(StreamOptions {
                     name: group.name.clone(),
                     // Blocks come every few milliseconds or more rarely: spinning for them would burn a
@@ -227,13 +233,36 @@ impl Recording {
                     stages: stages.options,
                     recorded: stream.record,
                 });
-                derived.extend(stages.groups);
+                derived.extend(stages.outputs);
                 manuals.extend(stages.manuals);
                 keep.extend(stages.keep);
                 groups.push(group);
                 conversions.push(runs);
             }
-            groups.extend(derived.iter().cloned());
+            let names = groups.iter().map(|group| &group.name);
+            let names: Vec<_> = names
+                .chain(derived.iter().map(|output| &output.runs.name))
+                .collect();
+            let feed = feed
+                .iter()
+                .map(|wanted| {
+                    let found = names.iter().position(|name| *name == wanted);
+                    found.ok_or_else(|| {
+                        PyValueError::new_err(format!("there is no stream '{wanted}'"))
+                    })
+                })
+                .collect::<PyResult<Vec<_>>>()?;
+            let mut logged = Vec::new();
+            let sources = groups.len();
+            for (number, output) in derived
+                .iter()
+                .enumerate()
+                .filter(|(_, output)| output.logged)
+            {
+                let (group, runs) = output.in_file().map_err(log_error)?;
+                logged.push((sources + number, groups.len(), runs));
+                groups.push(group);
+            }
             let mut notes = Notes::default();
             let mut space = None;
             let sink: Box<dyn Sink> = match path {
@@ -249,6 +278,10 @@ impl Recording {
                     let log = LogWriter::create(&path, log_options, groups).map_err(log_error)?;
                     let mut sink = LogSink::new(log).map_err(engine_error)?;
                     for (stream, runs) in conversions.into_iter().enumerate() {
+                        sink.set_runs(stream, runs);
+                    }
+                    for (stream, group, runs) in logged {
+                        sink.set_group(stream, group);
                         sink.set_runs(stream, runs);
                     }
                     notes = sink.notes();
@@ -300,7 +333,17 @@ impl Recording {
     fn derived<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         self.derived
             .iter()
-            .map(|group| group_dict(py, group))
+            .map(|output| {
+                let group = group_dict(py, &output.runs)?;
+                let times = output.timed.then(|| {
+                    let times = PyDict::new(py);
+                    times.set_item("name", "time")?;
+                    times.set_item("from", "slot")?;
+                    PyResult::Ok(times)
+                });
+                group.set_item("times", times.transpose()?)?;
+                Ok(group)
+            })
             .collect()
     }
 

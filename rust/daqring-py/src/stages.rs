@@ -11,7 +11,7 @@ use daqring_engine::{
     Arrival, BlockView, DerivedBlock, EngineError, Layout, Outlet, Parcel, SettleError, Settlement,
     Stage, StageError, StageOptions, StageOutput, own,
 };
-use daqring_log::{ChannelSpec, DataType, GroupSpec, Timestamp};
+use daqring_log::{ChannelSpec, DataType, GroupSpec, LogError, Run, Runs};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -56,6 +56,9 @@ pub(crate) struct StageArgument {
     ordered: bool,
     #[pyo3(default)]
     check: bool,
+    /// Stages that work on what it puts out.
+    #[pyo3(default)]
+    then: Vec<StageArgument>,
     /// What has to live as long as the stage.
     #[pyo3(default)]
     keep: Option<Py<PyAny>>,
@@ -64,11 +67,38 @@ pub(crate) struct StageArgument {
 /// The stages of one stream, ready to run.
 pub(crate) struct Stages {
     pub(crate) options: Vec<StageOptions>,
-    /// The groups that they put out, in order.
-    pub(crate) groups: Vec<GroupSpec>,
+    /// What they put out, in the order of the streams' numbers.
+    pub(crate) outputs: Vec<OutputGroup>,
     /// By the stages' names: those that can be asked for a capture.
     pub(crate) manuals: Vec<(String, Arc<Manual>)>,
     pub(crate) keep: Vec<Py<PyAny>>,
+}
+
+/// A stream that a stage puts out.
+pub(crate) struct OutputGroup {
+    /// The runs of its blocks.
+    pub(crate) runs: GroupSpec,
+    /// Whether a run of times is in front of them.
+    pub(crate) timed: bool,
+    /// Whether it goes to the log.
+    pub(crate) logged: bool,
+}
+
+impl OutputGroup {
+    /// The group as the file has it, and how the runs become its channels.
+    pub(crate) fn in_file(&self) -> Result<(GroupSpec, Option<Runs>), LogError> {
+        let mut group = self.runs.clone();
+        if !self.timed {
+            return Ok((group, None));
+        }
+        let sizes = group.channels.iter();
+        let sizes = sizes.map(|channel| channel.data_type.size().unwrap_or(0));
+        let runs = std::iter::once(Run::UnixTimes).chain(sizes.map(Run::Values));
+        let runs = Runs::new(runs.collect(), None)?;
+        let time = ChannelSpec::new("time", DataType::Timestamp);
+        group.channels.insert(0, time);
+        Ok((group, runs))
+    }
 }
 
 /// Makes the stages of a stream. `layout` is called where there is any, and says why there cannot be.
@@ -79,28 +109,81 @@ pub(crate) fn build(
 ) -> Result<Stages, EngineError> {
     let mut stages = Stages {
         options: Vec::new(),
-        groups: Vec::new(),
+        outputs: Vec::new(),
         manuals: Vec::new(),
         keep: Vec::new(),
     };
+    let mut options = Vec::new();
     if checksum {
-        stages.options.push(StageOptions {
+        options.push(StageOptions {
             stage: Arc::new(Checksum),
             logged: false,
+            then: Vec::new(),
         });
     }
-    if arguments.is_empty() {
-        return Ok(stages);
+    if !arguments.is_empty() {
+        options.extend(stages.of(arguments, &layout()?)?);
     }
-    let layout = layout()?;
-    for argument in arguments {
-        let (layout, name) = (layout.clone(), argument.name.as_str());
+    stages.options = options;
+    Ok(stages)
+}
+
+impl Stages {
+    /// Makes stages that work on one stream, and those behind them.
+    fn of(
+        &mut self,
+        arguments: Vec<StageArgument>,
+        layout: &Layout,
+    ) -> Result<Vec<StageOptions>, EngineError> {
+        let mut options = Vec::new();
+        for argument in arguments {
+            let then = argument.then;
+            let (name, logged) = (argument.name.clone(), argument.log);
+            let stage = self.one(
+                StageArgument {
+                    then: Vec::new(),
+                    ..argument
+                },
+                layout.clone(),
+            )?;
+            let timed = stage.puts_out_times();
+            if let Some(runs) = stage.output().cloned() {
+                self.outputs.push(OutputGroup {
+                    runs,
+                    timed,
+                    logged,
+                });
+            }
+            let then = match (then.is_empty(), stage.output()) {
+                (true, _) => Vec::new(),
+                (false, None) => {
+                    return Err(EngineError::Options(format!(
+                        "stage '{name}' puts out nothing that another stage could work on"
+                    )));
+                }
+                (false, Some(group)) => self.of(then, &Layout::new(group.clone(), timed)?)?,
+            };
+            options.push(StageOptions {
+                stage,
+                logged,
+                then,
+            });
+        }
+        Ok(options)
+    }
+
+    fn one(
+        &mut self,
+        argument: StageArgument,
+        layout: Layout,
+    ) -> Result<Arc<dyn Stage>, EngineError> {
+        let name = argument.name.as_str();
         let float = || {
             data_type(&argument.dtype).ok_or_else(|| {
                 EngineError::Options(format!("samples of type {} are unknown", argument.dtype))
             })
         };
-        let stage: Arc<dyn Stage> = match argument.kind.as_str() {
+        Ok(match argument.kind.as_str() {
             "statistics" => Arc::new(Statistics::new(layout, name, argument.every)?),
             "envelope" => Arc::new(Envelope::new(layout, name, argument.every)?),
             "scale" => Arc::new(Scaled::new(layout, name, float()?)?),
@@ -114,7 +197,7 @@ pub(crate) fn build(
             "lines" => Arc::new(DigitalLines::new(layout, name, &argument.lines)?),
             "trigger" => {
                 let manual = Arc::new(Manual::default());
-                stages.manuals.push((name.to_owned(), Arc::clone(&manual)));
+                self.manuals.push((name.to_owned(), Arc::clone(&manual)));
                 let options = TriggerOptions {
                     channel: argument.channel,
                     condition: match argument.condition.as_str() {
@@ -137,7 +220,7 @@ pub(crate) fn build(
                 Arc::new(Trigger::new(layout, name, options, manual)?)
             }
             "native" => {
-                stages.keep.extend(argument.keep);
+                self.keep.extend(argument.keep);
                 Arc::new(UserStage::new(
                     layout,
                     name,
@@ -155,14 +238,8 @@ pub(crate) fn build(
                     "a stage of the kind {other} is unknown"
                 )));
             }
-        };
-        stages.groups.extend(stage.output().cloned());
-        stages.options.push(StageOptions {
-            stage,
-            logged: argument.log,
-        });
+        })
     }
-    Ok(stages)
 }
 
 /// What a user's function is told about a block, as C sees it. It grows at its end: `size` says how
@@ -180,7 +257,7 @@ struct UserBlock {
     stride: u64,
     /// Index of the first sample in the stream.
     first_sample: u64,
-    /// Samples per second.
+    /// Samples per second; 0 where that is not constant.
     rate: f64,
     /// When the block was complete, nanoseconds since 1970 (UTC).
     host_time_ns: i64,
@@ -193,6 +270,12 @@ struct UserBlock {
     data_type: u32,
     /// Values that may be written to the output.
     outputs: u32,
+    /// Times of the samples, i64 nanoseconds since 1970 (UTC), where each has one of its own; else null.
+    times: *const i64,
+    /// Number of the record that it is, or a piece of; all ones: none.
+    record: u64,
+    /// Samples of the record that are before its trigger.
+    pretrigger: u64,
 }
 
 const VERSION: u32 = 1;
@@ -241,15 +324,15 @@ impl UserStage {
             )));
         }
         let output = (!outputs.is_empty()).then(|| {
-            let mut channels = vec![ChannelSpec::new("time", DataType::Timestamp)];
-            channels.extend(outputs.iter().map(|(name, unit)| {
+            let channels = outputs.iter().map(|(name, unit)| {
                 let mut channel = ChannelSpec::new(name.as_str(), DataType::F64);
                 channel.unit.clone_from(unit);
                 channel
-            }));
-            let mut group = layout.derive(name, channels, 1);
-            // One row per block, and blocks are not all of one length.
+            });
+            let mut group = layout.derive(name, channels.collect(), 1);
+            // One row per block, and blocks are not all of one length. Each has its time.
             group.dt = None;
+            group.properties.truncate(1);
             group
         });
         Ok(Self {
@@ -267,6 +350,8 @@ impl UserStage {
 impl UserStage {
     fn call(&self, block: &BlockView<'_>, row: &mut Row) -> Result<(), StageError> {
         let header = block.header;
+        let times = self.layout.times(block.data, block.samples());
+        let data = &block.data[times.len()..];
         let about = UserBlock {
             size: size_of::<UserBlock>() as u32,
             version: VERSION,
@@ -274,12 +359,19 @@ impl UserStage {
             samples: header.samples,
             stride: header.samples * self.layout.sample_bytes() as u64,
             first_sample: header.first_sample,
-            rate: 1.0 / self.layout.dt(),
+            rate: self.layout.dt().map_or(0.0, f64::recip),
             host_time_ns: header.host_time_ns,
             lost_before: header.lost_before,
             seq: header.seq,
             data_type: self.layout.data_type().tdms_id(),
             outputs: self.outputs as u32,
+            times: match times {
+                [] => std::ptr::null(),
+                // Slots and vectors of blocks begin where an i64 may.
+                times => times.as_ptr().cast(),
+            },
+            record: header.record.map_or(u64::MAX, |record| record.number),
+            pretrigger: header.record.map_or(0, |record| record.pretrigger),
         };
         row.0.clear();
         row.0.resize(self.outputs, f64::NAN);
@@ -293,7 +385,7 @@ impl UserStage {
                 std::mem::transmute::<*const (), Function>(self.callee.function as *const ());
             function(
                 &raw const about,
-                block.data.as_ptr().cast(),
+                data.as_ptr().cast(),
                 row.0.as_mut_ptr(),
                 self.callee.user_data as *mut c_void,
             )
@@ -319,6 +411,10 @@ impl Stage for UserStage {
 
     fn output(&self) -> Option<&GroupSpec> {
         self.output.as_ref()
+    }
+
+    fn puts_out_times(&self) -> bool {
+        true
     }
 
     fn parcel(&self) -> Parcel {
@@ -351,7 +447,8 @@ impl Stage for UserStage {
     fn settlement(&self) -> Option<Box<dyn Settlement>> {
         self.output.is_some().then(|| -> Box<dyn Settlement> {
             Box::new(Rows {
-                dt: self.layout.dt(),
+                layout: self.layout.clone(),
+                record: None,
                 outputs: self.outputs,
                 next: 0,
                 data: Vec::new(),
@@ -371,7 +468,9 @@ impl Arrival for InOrder {
 
 /// Gives out the rows with their times.
 struct Rows {
-    dt: f64,
+    layout: Layout,
+    /// The record of the last block, and the sample that it begins with.
+    record: Option<(u64, u64)>,
     outputs: usize,
     next: u64,
     data: Vec<u8>,
@@ -385,11 +484,26 @@ impl Settlement for Rows {
         outlet: &mut Outlet<'_>,
     ) -> Result<(), SettleError> {
         let header = block.header;
-        let offset = (header.first_sample as f64 * self.dt * 1e9).round() as i64;
-        let time = Timestamp::from_unix_ns(outlet.start_time().saturating_add(offset));
+        let times = self.layout.times(block.data, block.samples());
+        let begin = match (header.record, self.record) {
+            (Some(mark), Some((number, first))) if mark.number == number => first,
+            _ => header.first_sample,
+        };
+        self.record = header.record.map(|mark| (mark.number, begin));
+        let time = match (self.layout.dt(), times.first_chunk()) {
+            (_, Some(first)) => i64::from_le_bytes(*first),
+            (Some(dt), None) => {
+                let (origin, sample) = match header.record {
+                    Some(mark) => (mark.start_time_ns, header.first_sample - begin),
+                    None => (outlet.start_time(), header.first_sample),
+                };
+                origin.saturating_add((sample as f64 * dt * 1e9).round() as i64)
+            }
+            // Nobody knows that of its first sample.
+            (None, None) => header.host_time_ns,
+        };
         self.data.clear();
-        self.data.extend_from_slice(&time.fraction.to_le_bytes());
-        self.data.extend_from_slice(&time.seconds.to_le_bytes());
+        self.data.extend_from_slice(&time.to_le_bytes());
         for value in &own::<Row>(parcel).0[..self.outputs] {
             self.data.extend_from_slice(&value.to_le_bytes());
         }

@@ -82,6 +82,14 @@ impl Block {
         self.header().host_time_ns
     }
 
+    /// Of a record: its number, the time of its first sample (ns since 1970, UTC) and how many of its
+    /// samples are before the trigger.
+    #[getter]
+    fn record(&self) -> Option<(u64, i64, u64)> {
+        let mark = self.header().record?;
+        Some((mark.number, mark.start_time_ns, mark.pretrigger))
+    }
+
     fn __len__(&self) -> usize {
         self.bytes().len()
     }

@@ -124,6 +124,7 @@ impl<P: Part, W: FnMut(usize, &P, u64, &mut [Vec<u8>]) + Send> Binning<P, W> {
             lost_before: std::mem::take(&mut self.lost),
             gap,
             host_time_ns,
+            record: None,
             crc32c: None,
             data: &self.whole,
         })?;

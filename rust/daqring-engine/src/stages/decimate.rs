@@ -115,6 +115,7 @@ impl Decimate {
         data_type: DataType,
     ) -> Result<Self, EngineError> {
         let refuse = |what: String| Err(EngineError::Options(what));
+        layout.steady("decimation")?;
         if !(2..=10_000).contains(&factor) {
             return refuse(format!(
                 "the rate is reduced by a factor of 2 to 10,000, not {factor}"
@@ -412,6 +413,7 @@ impl Settlement for Continuation {
             lost_before: lost,
             gap: if lost == 0 { 0 } else { gap },
             host_time_ns: header.host_time_ns,
+            record: None,
             crc32c: Some(parcel.crc32c),
             data: &parcel.data,
         })?)

@@ -47,6 +47,7 @@ impl Envelope {
     /// # Errors
     /// When `every` is 0, or a channel's scale is neither increasing nor decreasing.
     pub fn new(layout: Layout, name: &str, every: u64) -> Result<Self, EngineError> {
+        layout.steady("an envelope")?;
         if every == 0 {
             return Err(EngineError::Options(
                 "an envelope needs bins of at least one sample".into(),

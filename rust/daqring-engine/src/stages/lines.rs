@@ -26,7 +26,8 @@ impl DigitalLines {
         lines: &[(usize, u32, String)],
     ) -> Result<Self, EngineError> {
         let refuse = |what: String| Err(EngineError::Options(what));
-        if !for_type!(layout.data_type(), S => S::INTEGER) {
+        let integer = for_type!(layout.data_type(), S => S::INTEGER);
+        if !integer || layout.data_type() == DataType::Bool {
             return refuse(format!(
                 "samples of type {} have no lines; record ports as integers",
                 layout.data_type()
@@ -84,6 +85,10 @@ impl Stage for DigitalLines {
         Some(&self.output)
     }
 
+    fn puts_out_times(&self) -> bool {
+        self.layout.is_timed()
+    }
+
     fn parcel(&self) -> Parcel {
         Box::new(Vec::<u8>::new())
     }
@@ -100,8 +105,11 @@ impl Stage for DigitalLines {
     ) -> Result<(), StageError> {
         let samples = block.samples();
         let data = own::<Vec<u8>>(parcel);
-        data.resize(samples * self.lines.len(), 0);
-        for (&(channel, bit), out) in self.lines.iter().zip(data.chunks_exact_mut(samples)) {
+        let times = self.layout.times(block.data, samples);
+        data.resize(times.len() + samples * self.lines.len(), 0);
+        let (head, rest) = data.split_at_mut(times.len());
+        head.copy_from_slice(times);
+        for (&(channel, bit), out) in self.lines.iter().zip(rest.chunks_exact_mut(samples)) {
             let run = self.layout.run(block.data, samples, channel);
             for_type!(self.layout.data_type(), S => dispatch(Unpack::<S> {
                 values: S::values(run),
@@ -133,6 +141,7 @@ impl Settlement for PassOn {
             lost_before: block.header.lost_before,
             gap: block.header.gap,
             host_time_ns: block.header.host_time_ns,
+            record: block.header.record,
             crc32c: None,
             data: own::<Vec<u8>>(parcel),
         })?)

@@ -18,6 +18,7 @@ pub struct Scaled {
 
 #[derive(Default)]
 struct Values {
+    /// Behind the run of times, if there is one.
     data: Vec<u8>,
     crc32c: u32,
 }
@@ -66,6 +67,10 @@ impl Stage for Scaled {
         Some(&self.output)
     }
 
+    fn puts_out_times(&self) -> bool {
+        self.layout.is_timed()
+    }
+
     fn parcel(&self) -> Parcel {
         Box::new(Values::default())
     }
@@ -84,10 +89,13 @@ impl Stage for Scaled {
         let samples = block.samples();
         let size = self.data_type.size().unwrap_or(8);
         let values = own::<Values>(parcel);
+        let times = self.layout.times(block.data, samples);
         values
             .data
-            .resize(samples * size * self.coefficients.len(), 0);
-        for (channel, out) in values.data.chunks_exact_mut(samples * size).enumerate() {
+            .resize(times.len() + samples * size * self.coefficients.len(), 0);
+        let (head, rest) = values.data.split_at_mut(times.len());
+        head.copy_from_slice(times);
+        for (channel, out) in rest.chunks_exact_mut(samples * size).enumerate() {
             let run = self.layout.run(block.data, samples, channel);
             let coefficients = &self.coefficients[channel];
             for_type!(self.layout.data_type(), S => match self.data_type {
@@ -121,6 +129,7 @@ impl Settlement for PassOn {
             lost_before: block.header.lost_before,
             gap: block.header.gap,
             host_time_ns: block.header.host_time_ns,
+            record: block.header.record,
             crc32c: Some(values.crc32c),
             data: &values.data,
         })?)

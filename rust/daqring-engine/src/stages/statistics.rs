@@ -251,6 +251,7 @@ impl Statistics {
     /// # Errors
     /// When `every` is 0 or above 2^31.
     pub fn new(layout: Layout, name: &str, every: u64) -> Result<Self, EngineError> {
+        layout.steady("statistics")?;
         if every == 0 || every > 1 << 31 {
             return Err(EngineError::Options(format!(
                 "statistics are computed over 1 to 2^31 samples, not {every}"

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use daqring_log::{Gap, GroupSpec};
 
+use crate::layout::of_records;
 use crate::samples::{coefficients, physical};
 use crate::writer::gap_in_front_of;
 use crate::{
@@ -87,6 +88,7 @@ impl Trigger {
         manual: Arc<Manual>,
     ) -> Result<Self, EngineError> {
         let refuse = |what: &str| Err(EngineError::Options(what.to_owned()));
+        layout.steady("a trigger")?;
         if options
             .channel
             .is_some_and(|channel| channel >= layout.channels().len())
@@ -101,9 +103,7 @@ impl Trigger {
             return refuse("a record holds at least the sample of its trigger");
         }
         let mut output = layout.derive(name, layout.channels().to_vec(), 1);
-        output
-            .properties
-            .push(("daqring.kind".to_owned(), "records".into()));
+        output.properties.push(of_records());
         Ok(Self {
             output,
             layout,
