@@ -189,7 +189,7 @@ def test_an_error_far_behind_stops_the_run_and_is_told(tmp_path, workers):
         return 7 if len(calls) == 5 else 0
 
     stages = [Scale(name="volts"), Decimate(10, of="volts"), Native(fails, of="decimated", name="mine")]
-    with pytest.raises(RecordingError, match="mine.* failed on block .*returned 7"):
+    with pytest.raises(RecordingError, match=r"mine.* failed on block .*returned 7"):
         run_stages(tmp_path / "a.tdms", codes((1, 60_000)), stages, blocks=(1000,), workers=workers)
     log = daqring.open(tmp_path / "a.tdms")
     assert daqring.verify(tmp_path / "a.tdms").complete
@@ -211,7 +211,7 @@ def test_an_error_far_behind_stops_the_run_and_is_told(tmp_path, workers):
         ([DigitalLines([(0, 1, "x")]), DigitalLines(of="lines", name="l2")], "samples of type bool have no"),
         (
             [Trigger(name="events"), Statistics(of="events")],
-            "statistics cannot work on 'events', whose samples are records",
+            "'events', whose samples are records",
         ),
         ([Native(1), Scale(of="native")], "cannot work on 'native': .*no outputs"),
         ([Native(1, ["x"]), Decimate(2, of="native")], "decimation cannot work on 'native'.*constant rate"),

@@ -344,7 +344,7 @@ def test_stages_on_the_records_of_a_task_that_is_triggered_again(simulator, tmp_
         task.timing.cfg_samp_clk_timing(10_000, sample_mode=AcquisitionType.FINITE, samps_per_chan=150)
         task.triggers.start_trigger.cfg_dig_edge_start_trig("/Dev1/PFI0")
         task.triggers.start_trigger.retriggerable = True
-        with pytest.raises(daqring.TaskError, match="decimation .*'shots', whose samples are records"):
+        with pytest.raises(daqring.TaskError, match=r"decimation .*'shots', whose samples are records"):
             daqring.Recorder(task, None, samples=450, stages=[Decimate(2)])
         with daqring.Recorder(
             task, tmp_path / "a.tdms", samples=450, block_ms=10, stages=[Scale()]

@@ -6,8 +6,9 @@ A recorder takes a list of stages::
 
 What a stage puts out is a stream of its own, named after the stage: a group of the log (unless
 ``log=False``) that taps can look at, that ``daqring.stream(..., output=name)`` hands out, and that
-other stages work on: those that name it by ``of``. No stage changes what is recorded of the task itself. Times in
-`every`, `pre` and `post` are seconds and become whole samples by the rate that the driver coerced.
+other stages work on: those that name it by ``of``. No stage changes what is recorded of the task
+itself. Times in `every`, `pre` and `post` are seconds and become whole samples by the rate that the
+driver coerced.
 
 `of` names another stage of the list: then a stage works on what that one puts out, not on the task's
 samples. The order of the list does not matter::
