@@ -232,7 +232,7 @@ def test_a_function_of_ones_own_makes_the_tasks(folder):
     result = record("sub/own.toml", *simulate)
     assert result.returncode == 0, result.stderr
     for wrong, message in (
-        ("rig.py", "must be like rig.py:make_tasks"),
+        ("rig.py", "must be like rig.py:function"),
         ("absent.py:f", "there is no file absent.py"),
         ("sub/rig.py:absent", "has no function absent"),
         ("absent_module:f", "cannot be imported"),
@@ -277,7 +277,7 @@ def test_a_saved_task_is_loaded(simulator, tmp_path, monkeypatch):
         (("samples = 20_000", "workers = 0"), 2, "workers: 0 must be a whole number"),
         (("samples = 20_000", "overwrite = 1"), 2, "overwrite: 1 must be true or false"),
         (("samples = 20_000", "reader = 'fast'"), 2, "reader: 'fast' must be one of auto, native, python"),
-        (("samples = 20_000", "history = '5 parsecs'"), 2, "history: it: '5 parsecs' is no time"),
+        (("samples = 20_000", "history = '5 parsecs'"), 2, "history: '5 parsecs' is no time"),
         (("samples = 20_000", "metrics = true"), 2, "metrics: True must be a port"),
         (("samples = 20_000", "out2 = ''"), 2, "out2: no such key"),
         (('out = "run.tdms"', 'out = ""'), 1, "out: '' must be a text"),
@@ -296,7 +296,7 @@ def test_a_saved_task_is_loaded(simulator, tmp_path, monkeypatch):
         (('clock = "unthrottled"', 'clock = "fast"'), 10, "simulation.clock: 'fast' must be one of"),
         (('clock = "unthrottled"', "speed = 0"), 10, "simulation.speed: 0 must be a finite number"),
         (('clock = "unthrottled"', "sped = 0"), 10, "sped: no such key; did you mean 'speed'?"),
-        (('Dev2 = "PCIe-6363"', 'Dev2 = "PCIe-1"'), 8, "simulation: "),
+        (('Dev2 = "PCIe-6363"', 'Dev2 = "PCIe-1"'), 8, "simulation.devices: There is no product type"),
         (
             ('clock = "unthrottled"', "faults = [{kind='x'}]"),
             10,

@@ -7,11 +7,13 @@ configure can be written down, and a misspelt name is told before anything is cr
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import difflib
 import enum
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from daqring.toml_lines import KeyPath
@@ -111,8 +113,8 @@ def _enum_in_doc(doc: str | None, name: str) -> type[enum.Enum] | None:
     return found if isinstance(found, type) and issubclass(found, enum.Enum) else None
 
 
-def _member(of: type[enum.Enum], value: object, path: KeyPath) -> object:
-    if isinstance(value, list):
+def _member(of: type[enum.Enum], value: object, path: KeyPath, *, several: bool = False) -> object:
+    if isinstance(value, list) and several:
         return [_member(of, each, (*path, number)) for number, each in enumerate(value)]
     name = re.sub(r"[ -]", "_", str(value)).upper() if isinstance(value, str) else ""
     if name not in of.__members__:
@@ -131,8 +133,14 @@ def _converted(default: object, value: object, path: KeyPath) -> object:
         return _member(type(default), value, path)
     if isinstance(default, bool):
         fits, what = isinstance(value, bool), "true or false"
-    elif isinstance(default, int | float):
-        fits, what = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+    elif isinstance(default, int):
+        # 1e6 is a float in TOML.
+        whole = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+        fits, what = whole and -(2**63) <= value < 2**63, "a whole number"  # type: ignore[operator]
+        value = int(value) if fits else value  # type: ignore[call-overload]
+    elif isinstance(default, float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits, what = number and not (isinstance(value, int) and abs(value) > 2**1000), "a number"
     elif isinstance(default, str):
         fits, what = isinstance(value, str), "a text"
     else:
@@ -154,12 +162,23 @@ def _arguments(method: Callable[..., Any], table: Mapping[str, Any], path: KeyPa
                 f"no such parameter of {method.__name__}{suggestion(key, parameters)}", (*path, key)
             )
         default = parameters[key].default
-        if default is inspect.Parameter.empty:
-            match = re.search(rf"\b{re.escape(key)} \((float|int|str|bool)\)", method.__doc__ or "")
-            default = PROTOTYPES[match[1]] if match else None
+        if not isinstance(default, enum.Enum):
+            match = re.search(
+                rf"\b{re.escape(key)} \((?:Optional\[)?(float|int|str|bool)\]?\)", method.__doc__ or ""
+            )
+            if match:
+                default = PROTOTYPES[match[1]]
+            elif default is inspect.Parameter.empty:
+                default = None
         kind = None if isinstance(default, enum.Enum) else _enum_in_doc(method.__doc__, key)
+        listed = re.search(rf"\b{re.escape(key)} \((?:Optional\[)?List\[([\w.]+)\]", method.__doc__ or "")
+        if listed and listed[1] in PROTOTYPES:
+            for number, each in enumerate(_list(value, (*path, key), "values")):
+                _converted(PROTOTYPES[listed[1]], each, (*path, key, number))
         arguments[key] = (
-            _converted(default, value, (*path, key)) if kind is None else _member(kind, value, (*path, key))
+            _converted(default, value, (*path, key))
+            if kind is None
+            else _member(kind, value, (*path, key), several=listed is not None)
         )
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in arguments:
@@ -217,6 +236,7 @@ class _Plan:
         for key in ("name", "saved"):
             if not isinstance(table.get(key, ""), str):
                 raise TableError(f"{table[key]!r} must be a text", (*path, key))
+        self._path = path
         self.name: str = table.get("name", "")
         self.saved: str | None = table.get("saved")
         self.channels = [
@@ -278,7 +298,7 @@ class _Plan:
         if kind is None and not rest:
             # Everything by properties, such as a pause trigger.
             return attribute, None, {}, _settings(of, settings, (*path, "set"))
-        if kind not in kinds:
+        if not isinstance(kind, str) or kind not in kinds:
             raise TableError(
                 f"{kind!r} is no kind that nidaqmx configures here{suggestion(str(kind), kinds)}",
                 (*path, "kind") if "kind" in table else path,  # type: ignore[operator]
@@ -287,6 +307,9 @@ class _Plan:
         if attribute == "timing":
             # A recording goes on; nidaqmx' own default is a finite number of samples.
             rest.setdefault("sample_mode", "CONTINUOUS")
+            per_channel = rest.get("samps_per_chan", 1)
+            if isinstance(per_channel, int | float) and not per_channel >= 1:
+                raise TableError(f"{per_channel!r} must be 1 or more", (*path, "samps_per_chan"))
         return (
             attribute,
             method,
@@ -300,22 +323,35 @@ class _Plan:
 
         task = nidaqmx.Task(self.name) if self.saved is None else PersistedTask(self.saved).load()
         try:
-            for collection, method, arguments, settings in self.channels:
-                _set(getattr(getattr(task, collection), method)(**arguments), settings)
+            for number, (collection, method, arguments, settings) in enumerate(self.channels):
+                with _refusals((*self._path, "channels", number)):
+                    _set(getattr(getattr(task, collection), method)(**arguments), settings)
             for attribute, method_name, arguments, settings in self.calls:
                 target: Any = task
                 for name in attribute.split("."):
                     target = getattr(target, name)
-                if method_name is not None:
-                    getattr(target, method_name)(**arguments)
-                _set(target, settings)
-            for arguments in self.exports:
-                task.export_signals.export_signal(**arguments)
-            _set(task.in_stream, self.stream)
+                with _refusals((*self._path, attribute.rpartition(".")[2])):
+                    if method_name is not None:
+                        getattr(target, method_name)(**arguments)
+                    _set(target, settings)
+            for number, arguments in enumerate(self.exports):
+                with _refusals((*self._path, "exports", number)):
+                    task.export_signals.export_signal(**arguments)
+            with _refusals((*self._path, "stream")):
+                _set(task.in_stream, self.stream)
         except BaseException:
             task.close()
             raise
         return task
+
+
+@contextlib.contextmanager
+def _refusals(path: KeyPath) -> Iterator[None]:
+    """What nidaqmx itself refuses, before the driver, as an error at a key."""
+    try:
+        yield
+    except (TypeError, ValueError, ArithmeticError, AttributeError, ctypes.ArgumentError) as error:
+        raise TableError(f"nidaqmx refuses it: {error}", path) from error
 
 
 def _set(target: object, settings: Mapping[str, Any]) -> None:
@@ -323,9 +359,9 @@ def _set(target: object, settings: Mapping[str, Any]) -> None:
         setattr(target, name, value)
 
 
-def _list(value: object, path: KeyPath) -> list[Any]:
+def _list(value: object, path: KeyPath, what: str = "tables") -> list[Any]:
     if not isinstance(value, list):
-        raise TableError("must be a list of tables", path)
+        raise TableError(f"must be a list of {what}", path)
     return value
 
 

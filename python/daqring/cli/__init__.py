@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import warnings
 from collections.abc import Sequence
@@ -36,7 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     duration that was asked for; else 0.
     """
     spell_out()
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    given = sys.argv[1:] if argv is None else list(argv)
+    if not given:
+        parser.print_help(sys.stderr)
+        return EXIT_ERROR
+    arguments, unknown = parser.parse_known_args(given)
+    if hasattr(arguments, "paths"):
+        # Paths may stand before and behind flags.
+        arguments.paths += [each for each in unknown if not each.startswith("-")]
+        unknown = [each for each in unknown if each.startswith("-")]
+    if unknown:
+        arguments.parser.refuse(unknown)
     # What this warns of, the report and the exit status say.
     warnings.simplefilter("ignore", daqring.SamplesLostWarning)
     try:
@@ -59,8 +71,14 @@ def _parser() -> Parser:
     parser = Parser(
         prog="daqring",
         description="Record from NI-DAQmx at high rates without losing samples.",
-        epilog="Exit status: 1 error; 3 finished, but samples were lost or a file is incomplete; "
+        epilog="The first three:\n"
+        "  daqring record run.tdms --ai Dev1/ai0:7 --rate 1e5 --seconds 5    (without a device: --simulate)\n"
+        "  daqring verify run.tdms\n"
+        "  daqring plot run.tdms -o run.png\n\n"
+        "'daqring COMMAND --help' tells more of each.\n"
+        "Exit status: 1 error; 3 finished, but samples were lost or a file is incomplete;\n"
         "130 interrupted before the duration that was asked for; 0 otherwise.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"daqring {daqring.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import difflib
 import errno
 import io
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from daqring.task_tables import suggestion
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["Parser"]
@@ -41,6 +45,27 @@ class Refusal(Exception):
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence and end with status 1."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # Of the command that was given, to complain in its name.
+        self.set_defaults(parser=self)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(
+                action, f"{value!r} is not known{suggestion(str(value), action.choices)}"
+            )
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Complains about arguments that nobody takes."""
+        first = unknown[0]
+        if not first.startswith("-"):
+            self.error(f"nothing is known to do with {first!r}")
+        flag = first.partition("=")[0]
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        close = difflib.get_close_matches(flag, known, n=1)
+        self.error(f"there is no option {flag}" + (f"; did you mean {close[0]}?" if close else ""))
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_ERROR, f"daqring: {message} (see '{self.prog} --help')\n")

@@ -25,11 +25,16 @@ def add(commands: Commands) -> None:
     check = commands.add_parser(
         "check",
         help="say whether this machine and disk will keep up with a recording",
-        description="Check a recording before it: whether the driver takes the tasks, whether the disk is "
-        "fast enough (measured: at most 1 GiB is written as the recording would, and removed), what the "
-        "processor has to do, and how long the disk lasts. Takes the run file and "
-        "the flags of 'daqring record'.",
-        epilog="Exit status: 0 for GOOD and WATCH, 3 for BAD, 1 for an error.",
+        description="Check a recording before it: whether the driver takes the tasks, whether the disk is\n"
+        "fast enough (measured: at most 1 GiB is written as the recording would, and removed), what\n"
+        "the processor has to do, and how long the disk lasts. Takes the run file and the flags of\n"
+        "'daqring record'.",
+        usage="daqring check --ai CHANNELS --rate HZ [--seconds S] [options]\n"
+        "       daqring check RUN.toml [options]",
+        epilog="Example: daqring check /data/run.tdms --ai Dev1/ai0:7 --rate 1e6 --seconds 3600\n"
+        "The file is not made; its folder says which disk is measured (default: this one).\n"
+        "Exit status: 0 for GOOD and WATCH, 3 for BAD, 1 for an error.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_run_flags(check)
     check.add_argument("--json", action="store_true", help="print it as JSON")

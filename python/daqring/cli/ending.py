@@ -14,13 +14,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from daqring.awake import kept_awake
 from daqring.cli.arguments import EXIT_INTERRUPTED
 from daqring.cli.display import Display, health_lines
+from daqring.tap_tables import TapCall, looking
 
 if TYPE_CHECKING:
     from daqring.recorder import Recorder
@@ -42,7 +43,12 @@ class Ending:
     """Runs a recorder until it ends by itself or somebody asks. A context: handlers are put back."""
 
     def __init__(
-        self, recorder: Recorder, *, keep_awake: bool = False, metrics: int | str | None = None
+        self,
+        recorder: Recorder,
+        *,
+        keep_awake: bool = False,
+        metrics: int | str | None = None,
+        taps: Sequence[TapCall] = (),
     ) -> None:
         self._recorder = recorder
         self._asked = threading.Event()
@@ -51,6 +57,7 @@ class Ending:
         self._stack = contextlib.ExitStack()
         self._keep_awake = keep_awake
         self._metrics = metrics
+        self._taps = taps
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -82,6 +89,7 @@ class Ending:
             logger.info("metrics at http://%s:%d/metrics", host, port)
         recorder.start()
         try:
+            self._stack.enter_context(looking(recorder, self._taps))
             due = 0.0
             while not self._asked.is_set() and not recorder.wait(STEP):
                 if display.enabled and time.monotonic() >= due:

@@ -12,7 +12,7 @@ import daqring
 from daqring.cli.arguments import EXIT_INTERRUPTED, EXIT_LOST, Refusal, complain, count, log_to, positive
 from daqring.cli.driver import simulation_flags, simulation_of, with_driver
 from daqring.cli.ending import Ending
-from daqring.runfile import Run
+from daqring.runfile import NOTHING, Run
 
 if TYPE_CHECKING:
     from daqring.cli.arguments import Commands
@@ -29,10 +29,55 @@ TERMINALS = {
 }
 #: Flags that are keys of a run file.
 FLAGS = (
-    *("seconds", "samples", "block_ms", "dtype", "buffer_seconds", "reader", "workers", "metrics"),
-    *("every", "times", "overflow", "on_loss", "no_samples"),
+    *("seconds", "samples", "block_ms", "read_ms", "dtype", "buffer_seconds", "reader", "workers", "metrics"),
+    *("every", "times", "overflow", "on_loss", "no_samples", "history", "priority"),
 )
-STORAGE = ("sync", "segment_time", "flush_every", "rotate", "rotate_samples", "keep", "reserve", "warn_left")
+STORAGE = (
+    "sync",
+    "segment",
+    "segment_time",
+    "flush_every",
+    "rotate",
+    "rotate_samples",
+    "keep",
+    "reserve",
+    "warn_left",
+)
+
+
+EXAMPLES = """\
+Examples. Without a device, try the first ones with --simulate.
+  look what there is
+      daqring devices
+  eight channels for five seconds
+      daqring record run.tdms --ai Dev1/ai0:7 --rate 1e5 --seconds 5
+  will this machine keep up?
+      daqring check --ai Dev1/ai0:7 --rate 1e5
+  until Ctrl-C, a file of 4 GB after the other, the oldest removed beyond 500 GB
+      daqring record 'run_{index}.tdms' --ai Dev1/ai0:7 --rate 1e5 --rotate '4 GB' --keep '500 GB'
+  make a run file of flags, edit it (thermocouples, triggers, several tasks ...), record by it
+      daqring record run.tdms --ai Dev1/ai0 --rate 1e3 --show-config > run.toml
+      daqring record run.toml
+  tasks that a function of yours makes by nidaqmx
+      daqring record run.tdms --from rig.py:make_tasks
+  the same again as an earlier recording
+      daqring record again.tdms --like run.tdms
+  then
+      daqring verify run.tdms
+      daqring plot run.tdms -o run.png
+
+While it records, from another terminal: daqring top, daqring scope NAME, daqring stop NAME.
+Exit status: 1 error; 3 samples were lost; 130 interrupted early; 0 otherwise.
+The keys of a run file are on the page "Run files" of the documentation.
+"""
+
+
+#: What somebody is told who gives nothing at all.
+TRY = """\
+  daqring record run.tdms --ai Dev1/ai0:7 --rate 1e5 --seconds 5 --simulate   a first one, without a device
+  daqring record run.toml                                                    everything from a file
+  daqring record --help                                                      more examples, all flags
+  daqring devices                                                            what is there"""
 
 
 def add(commands: Commands) -> None:
@@ -40,17 +85,15 @@ def add(commands: Commands) -> None:
     record = commands.add_parser(
         "record",
         help="record into a TDMS file: from flags, a run file, a saved task or your own function",
-        description="Record into a TDMS file that LabVIEW, DIAdem, Excel, MATLAB and npTDMS open. What to "
-        "record is said by --ai and --rate, by a run file (RUN.toml), by a task saved in NI MAX "
-        "(--task) or by a function of yours (--from). Without --seconds or --samples it runs until "
-        "Ctrl-C, which ends it in order; a second Ctrl-C leaves at once.",
-        epilog="Examples:\n"
-        "  daqring record run.tdms --ai Dev1/ai0:7 --rate 1e5 --seconds 5 --simulate\n"
-        "  daqring record run.toml                    everything from a file, see docs/run-files.md\n"
-        "  daqring record run.toml --seconds 60       flags win over the file\n"
-        "  daqring record run.tdms --ai Dev1/ai0 --rate 1e3 --show-config > run.toml\n"
-        "  daqring record run.tdms --from rig.py:make_tasks\n"
-        "Exit status: 1 error; 3 samples were lost; 130 interrupted early; 0 otherwise.",
+        usage="daqring record OUT.tdms --ai CHANNELS --rate HZ [--seconds S] [options]\n"
+        "       daqring record RUN.toml [OUT.tdms] [options]\n"
+        "       daqring record OUT.tdms --task NAME | --from FILE.py:FUNCTION | --like LOG.tdms [options]",
+        description="Record into a TDMS file that LabVIEW, DIAdem, Excel, MATLAB and npTDMS open.\n\n"
+        "What to record is said by --ai and --rate, by a run file (RUN.toml), by a task saved in\n"
+        "NI MAX (--task), by a function of yours (--from), or by an earlier log (--like). Without\n"
+        "--seconds or --samples it runs until Ctrl-C, which ends it in order; a second Ctrl-C leaves\n"
+        "at once. Flags win over the run file.",
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_run_flags(record)
@@ -96,11 +139,17 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py:FUNCTION",
         help="a function of yours that makes the task, or a list of tasks",
     )
+    what.add_argument(
+        "--like", metavar="LOG.tdms", help="as this log was recorded, in the place of a run file (needs OUT)"
+    )
     length = parser.add_argument_group("how long").add_mutually_exclusive_group()
     length.add_argument("--seconds", type=positive, metavar="S", help="how long to record")
     length.add_argument("--samples", type=count, metavar="N", help="samples per channel to record")
     how = parser.add_argument_group("how")
     how.add_argument("--block-ms", type=positive, metavar="MS", help="length of a block in milliseconds")
+    how.add_argument(
+        "--read-ms", type=positive, metavar="MS", help="length of a read (default: as long as a block)"
+    )
     how.add_argument(
         "--dtype",
         choices=("auto", "raw", "float64"),
@@ -132,6 +181,17 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--workers", type=count, metavar="N", help="threads that work on blocks (default: 1)")
     how.add_argument(
+        "--pin",
+        action="append",
+        metavar="KIND=CORES",
+        help="bind threads to cores: acquire=0, workers=1,2 or writer=3; may be given several times",
+    )
+    how.add_argument(
+        "--priority",
+        choices=("normal", "high"),
+        help="high: readers and writer come before all that compute (default: normal)",
+    )
+    how.add_argument(
         "--property",
         action="append",
         default=[],
@@ -145,6 +205,7 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN",
         help="when data is brought to the medium: finish (default), block, a size or a time",
     )
+    storage.add_argument("--segment", metavar="SIZE", help="gather blocks into segments of this size")
     storage.add_argument(
         "--segment-time", metavar="TIME", help="gather blocks into segments of at most this time"
     )
@@ -186,6 +247,16 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--no-samples", type=positive, metavar="S", help="end with an error where none have come for so long"
     )
     alone.add_argument(
+        "--run-name",
+        metavar="NAME",
+        help="what daqring top and daqring stop call the recording (default: like its file)",
+    )
+    alone.add_argument(
+        "--history",
+        metavar="TIME",
+        help="how often the health is noted in the log, or off (default: '10 s')",
+    )
+    alone.add_argument(
         "--metrics",
         metavar="PORT",
         help="answer on this port with figures for Prometheus; this machine only, unless HOST:PORT is given",
@@ -211,12 +282,22 @@ def run_of(arguments: argparse.Namespace) -> Run:
     run = Run({})
     if paths and paths[0].lower().endswith(".toml"):
         run = Run.load(paths.pop(0))
+        if arguments.like is not None:
+            raise Refusal("a run file and --like say both what to record; give one of them")
+        # What is wrong there is told, also where flags win over it.
+        run.check_keys()
+    elif arguments.like is not None:
+        run = Run.of_log(arguments.like)
     if len(paths) > 1:
         raise Refusal(f"one file can be made, and {', '.join(paths)} are several")
     values: dict[str, Any] = {"out": paths[0]} if paths else {}
     for key in FLAGS:
         if (value := getattr(arguments, key)) is not None:
             values[key] = value
+    if arguments.run_name is not None:
+        values["name"] = arguments.run_name
+    if arguments.pin is not None:
+        values["pin"] = _pinned(arguments.pin)
     if arguments.seconds is not None or arguments.samples is not None:
         # Of the two the flag wins over the other one of the file, too.
         below = {key: value for key, value in run.description.items() if key not in ("seconds", "samples")}
@@ -248,6 +329,19 @@ def run_of(arguments: argparse.Namespace) -> Run:
             run = Run(run.description | {"simulation": table}, run.file, run.lines)
         values["simulation"] = simulation
     return _with_tasks(run, arguments).over(values)
+
+
+def _pinned(pairs: list[str]) -> dict[str, Any]:
+    """The table of ``acquire=0`` and ``workers=1,2``."""
+    pin: dict[str, Any] = {}
+    for pair in pairs:
+        kind, equals, cores = pair.partition("=")
+        listed = cores.split(",")
+        if not equals or not all(core.strip().isdecimal() for core in listed):
+            raise Refusal(f"--pin {pair!r} is not of the form KIND=CORES, such as workers=1,2")
+        numbers = [int(core) for core in listed]
+        pin[kind] = numbers[0] if len(numbers) == 1 else numbers
+    return pin
 
 
 def _with_tasks(run: Run, arguments: argparse.Namespace) -> Run:
@@ -302,6 +396,8 @@ def _without_from(run: Run) -> dict[Any, int]:
 
 def _record(arguments: argparse.Namespace) -> int:
     run = run_of(arguments)
+    if not run.description and run.file is None:
+        return complain(f"{NOTHING}\n{TRY}")
     run.check()
     log_to(arguments.log)
     if arguments.show_config:
@@ -316,8 +412,9 @@ def _record(arguments: argparse.Namespace) -> int:
 def _record_run(run: Run, out: str, arguments: argparse.Namespace) -> int:
     failure: Exception | None = None
     try:
+        around = run.around()
         recorder = run.recorder()
-        with Ending(recorder, **run.around()) as ending:
+        with Ending(recorder, **around) as ending:
             report = ending.run(show=False if arguments.quiet else None)
     except FileExistsError:
         raise Refusal(f"{out} exists already; choose another name, or add --overwrite") from None
