@@ -552,3 +552,57 @@ def test_the_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
     with pytest.raises(PermissionError):
         status.runtime_folder()
     assert Path(tmp_path / "daqring-12345").is_dir()
+
+
+# -- asked by other programs --------------------------------------------------------------------
+
+
+def test_a_note_and_a_capture_from_another_program(make_task, tmp_path):
+    trigger = daqring.stages.Trigger(pre=1.0, post=0.05, name="events")
+    out = tmp_path / "rig.tdms"
+    with daqring.Recorder(make_task(clock="real", rate=1000), out, stages=[trigger], block_ms=20) as recorder:
+        wait_until(lambda: recorder.stats()["streams"][0]["arrived_blocks"] > 25)
+        before = time.time()
+        noted = run("annotate", "rig", "valve opened")
+        assert (noted.returncode, noted.stdout, noted.stderr) == (0, "", "")
+        asked = time.time()
+        captured = run("capture", "rig")
+        assert (captured.returncode, captured.stderr) == (0, "")
+        assert status.running("rig").triggers == ("events",)
+        unknown = run("capture", "rig", "event")
+        assert unknown.returncode == 1
+        assert "rig has no trigger 'event', only 'events'" in unknown.stderr
+        recorder.wait(0.3)
+    log = daqring.open(out)
+    ((when, text),) = log.events
+    assert text == "valve opened"
+    # The time is that of the command, not that of its being heard.
+    assert before <= when.astype("datetime64[ns]").astype(int) / 1e9 <= asked
+    (record,) = log.records
+    assert len(record.read()[0]) > 500
+
+
+def test_what_cannot_be_asked(make_task, own_runtime_folder, monkeypatch):
+    for command in (["annotate", "rig", "x"], ["capture", "rig"]):
+        refused = run(*command)
+        assert refused.returncode == 1
+        assert "no recorder called 'rig' runs, and no other one either" in refused.stderr
+    with daqring.Recorder(make_task(clock="real", rate=1000), None, name="rig"):
+        assert "rig has no log to note something in" in run("annotate", "rig", "x").stderr
+        assert "rig has no trigger; give it [[stages]]" in run("capture", "rig").stderr
+        # What makes no sense disturbs nobody and is taken away.
+        (own_runtime_folder / "rig@1.ask").write_text("{")
+        (own_runtime_folder / "rig@2.ask").write_text("[1]")
+        (own_runtime_folder / "rig@3.ask").write_text('{"capture": 3, "annotate": "x"}')
+        wait_until(lambda: not list(own_runtime_folder.glob("*.ask")))
+        assert status.running("rig").state == "running"
+    assert list(own_runtime_folder.iterdir()) == []
+    # Who does not answer is told.
+    publisher = status.Publisher("deaf", "x.tdms", ["records"])
+    try:
+        told = run("capture", "deaf", "--timeout", "0.1")
+    finally:
+        publisher.withdraw()
+    assert told.returncode == 1
+    assert "deaf has not heard it within 0.1 s" in told.stderr
+    assert list(own_runtime_folder.iterdir()) == []

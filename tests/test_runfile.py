@@ -296,7 +296,7 @@ def test_a_saved_task_is_loaded(simulator, tmp_path, monkeypatch):
         (('clock = "unthrottled"', 'clock = "fast"'), 10, "simulation.clock: 'fast' must be one of"),
         (('clock = "unthrottled"', "speed = 0"), 10, "simulation.speed: 0 must be a finite number"),
         (('clock = "unthrottled"', "sped = 0"), 10, "sped: no such key; did you mean 'speed'?"),
-        (('Dev2 = "PCIe-6363"', 'Dev2 = "PCIe-1"'), 8, "simulation.devices: There is no product type"),
+        (('Dev2 = "PCIe-6363"', 'Dev2 = "PCIe-1"'), 11, "simulation.devices: There is no product type"),
         (
             ('clock = "unthrottled"', "faults = [{kind='x'}]"),
             10,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
 import daqring
+import daqring.stages
 import numpy as np
 import pytest
 from daqring import scope
-from test_cli import run
+from daqring.status import Publisher, recorders
+from test_cli import daqring_command, run
+from test_health import wait_until
 from test_runfile import daqring_main
 
 
@@ -93,3 +97,109 @@ def test_a_picture_that_cannot_be(recorded, tmp_path, name, told):
     result = run("scope", recorded, "--picture", tmp_path / name)
     assert result.returncode == 1
     assert told in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("template", "there", "found"),
+    [
+        ("run.tdms", ["run.tdms", "run.tdms.next", "run2.tdms", "run_x.tdms"], ["run.tdms"]),
+        ("run.tdms", ["run_0000.tdms", "run_0001.tdms", "run_0002.tdms"], ["run_0001.tdms", "run_0002.tdms"]),
+        (
+            "r{index}.tdms",
+            ["r0000.tdms", "r12345.tdms", "rx.tdms", "r0000.tdms.next"],
+            ["r0000.tdms", "r12345.tdms"],
+        ),
+        (
+            "{time}_{index}.tdms",
+            ["20260102T030405Z_0000.tdms", "20260102T030405Z_0001.tdms", "now_0002.tdms"],
+            ["20260102T030405Z_0000.tdms", "20260102T030405Z_0001.tdms"],
+        ),
+        ("absent.tdms", ["run.tdms"], []),
+    ],
+)
+def test_the_files_of_a_recording(tmp_path, template, there, found):
+    for age, name in enumerate(there):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 + age, 1000 + age))
+    names = [path.name for path in scope.files_of(tmp_path / template)]
+    assert names[-len(found) :] == found if found else names == []
+    assert scope.files_of(tmp_path / "no folder" / template) == []
+
+
+@pytest.fixture
+def application(monkeypatch):
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    pyqtgraph = pytest.importorskip("pyqtgraph", reason="the extra daqring[scope] is not installed")
+    return pyqtgraph.mkQApp("tests")
+
+
+def test_the_envelope_of_a_stage_is_read_in_the_place_of_samples(
+    application, make_task, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(scope, "COLUMNS", 100)
+    path = tmp_path / "run.tdms"
+    stages = [daqring.stages.Envelope(every=0.001), daqring.stages.Statistics(every=0.01)]
+    daqring.record(make_task(name="volts"), path, samples=50_000, stages=stages, history=0.1)
+    log = daqring.open(path)
+    low, high = log["envelope/Dev1/ai1 min"], log["envelope/Dev1/ai1 max"]
+    assert scope._envelopes(log, "volts", log["volts/Dev1/ai1"])[0].group == "envelope"
+    shown = scope.Scope(path)
+    try:
+        times, drawn = shown.curves["volts", "Dev1/ai1"][0].getData()
+        np.testing.assert_array_equal(drawn, low[:].reshape(100, -1).min(axis=1))
+        assert times[1] == pytest.approx(5 * low.dt)
+        _, drawn = shown.curves["volts", "Dev1/ai1"][1].getData()
+        np.testing.assert_array_equal(drawn, high[:].reshape(100, -1).max(axis=1))
+        assert not [group for group, _ in shown.curves if group == "health"]
+        assert shown.window.windowTitle() == "daqring scope: run.tdms, ended"
+    finally:
+        shown.close()
+    # Of a short look at it the samples themselves are drawn: the envelope is too coarse.
+    shown = scope.Scope(path, seconds=0.01)
+    try:
+        times, drawn = shown.curves["volts", "Dev1/ai1"][0].getData()
+        assert (times[0], times[-1]) == (pytest.approx(-0.0099), 0.0)
+        np.testing.assert_array_equal(drawn, log["volts/Dev1/ai1"][49_000:].reshape(100, -1).min(axis=1))
+    finally:
+        shown.close()
+
+
+def test_a_running_recording_is_followed_from_file_to_file(application, tmp_path):
+    out = tmp_path / "rig_{index}.tdms"
+    process = subprocess.Popen(
+        daqring_command(
+            *("record", out, "--ai", "Dev1/ai0:1", "--rate", "1e4", "--simulate", "--block-ms", "20"),
+            *("--rotate-samples", "4000", "--run-name", "followed"),
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: [each for each in recorders() if each.name == "followed"] and scope.files_of(out))
+        shown = scope.Scope(out, seconds=0.3)
+        seen = []
+        wait_until(lambda: shown.look() or seen.append(shown.files[-1].name) or len(set(seen)) >= 3)
+        # The last 0.3 s are shown whole, also when a file has just begun: of the file before, too.
+        times, low = next(iter(shown.curves.values()))[0].getData()
+        assert times[-1] == 0.0
+        assert times[0] == pytest.approx(-0.3, abs=0.01)
+        assert np.isfinite(low).all()
+        assert " s ago" in shown.window.windowTitle()
+        assert seen == sorted(seen)
+        shown.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+
+
+def test_a_recording_that_has_written_nothing(tmp_path, monkeypatch):
+    pytest.importorskip("pyqtgraph", reason="the extra daqring[scope] is not installed")
+    publisher = Publisher("waiting", str(tmp_path / "later.tdms"))
+    try:
+        status, told = daqring_main("scope", "waiting")
+    finally:
+        publisher.withdraw()
+    assert status == 1
+    assert "waiting has written nothing yet" in told

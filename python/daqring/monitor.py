@@ -39,6 +39,12 @@ VERDICTS = {"GOOD": 0, "WATCH": 1, "BAD": 2}
 PORTION = 30
 
 
+def triggers_of(recorder: Recorder) -> list[str]:
+    """The names of the recorder's triggers."""
+    stages = (stage for planned in recorder._stages for stage in planned["stages"])
+    return [stage["name"] for stage in stages if stage["kind"] == "trigger"]
+
+
 class Monitor:
     """Looks after one running recorder until :meth:`end`; :meth:`withdraw` takes its status away.
 
@@ -57,7 +63,8 @@ class Monitor:
         self.health: Health | None = None
         self.publisher: Publisher | None = None
         try:
-            self.publisher = Publisher(name, "" if recorder._path is None else str(recorder._path.absolute()))
+            path = "" if recorder._path is None else str(recorder._path.absolute())
+            self.publisher = Publisher(name, path, triggers_of(recorder))
         except OSError as error:
             logger.warning("'daqring top' will not see this recording: %s", error)
         self._values: dict[str, tuple[float, str]] = {}
@@ -86,7 +93,19 @@ class Monitor:
             if self.publisher is not None and self.publisher.stop_asked():
                 logger.info("%s was asked to stop", self.publisher.name)
                 recorder._end("stopped")
+            self._answer(recorder)
             del recorder
+
+    def _answer(self, recorder: Recorder) -> None:
+        """Does what other programs ask for: records of a trigger, notes."""
+        for request in [] if self.publisher is None else self.publisher.asked():
+            try:
+                if "capture" in request:
+                    recorder.capture(request["capture"])
+                if "annotate" in request:
+                    recorder._running().annotate(str(request["annotate"]), int(request["time_ns"]))
+            except (RuntimeError, ValueError, TypeError, KeyError) as error:
+                logger.warning("%s cannot do what it was asked for (%s): %s", recorder, request, error)
 
     @staticmethod
     def _tapped(recorder: Recorder) -> list[Tap]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import json
 import logging
 import os
@@ -18,11 +19,11 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-__all__ = ["Publisher", "Status", "recorders", "request_stop", "runtime_folder"]
+__all__ = ["Publisher", "Status", "ask", "recorders", "request_stop", "running", "runtime_folder"]
 
 logger = logging.getLogger("daqring")
 
@@ -73,6 +74,8 @@ class Status:
     age: float
     #: As of :meth:`daqring.health.Health.to_dict`; ``None`` before the first look.
     health: dict[str, Any] | None
+    #: Names of its triggers, which :func:`ask` can be asked to capture by.
+    triggers: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -93,9 +96,10 @@ class Publisher:
         OSError: No file can be made.
     """
 
-    def __init__(self, name: str, path: str) -> None:
+    def __init__(self, name: str, path: str, triggers: Sequence[str] = ()) -> None:
         import psutil
 
+        self._triggers = list(triggers)
         self._folder = runtime_folder()
         self._began = psutil.Process().create_time()
         self._path = path
@@ -105,6 +109,7 @@ class Publisher:
         self._stop_file = self._folder / f"{self.name}.stop"
         with contextlib.suppress(FileNotFoundError):
             self._stop_file.unlink()
+        self.asked()
         self.publish("running", None)
 
     def _claim(self, plain: str) -> str:
@@ -137,6 +142,7 @@ class Publisher:
             "path": self._path,
             "updated": time.time(),
             "health": health,
+            "triggers": self._triggers,
         }
         new = self._file.with_suffix(".new")
         try:
@@ -150,8 +156,29 @@ class Publisher:
         """Whether somebody asked the recorder to end."""
         return self._stop_file.exists()
 
+    def asked(self) -> list[dict[str, Any]]:
+        """What :func:`ask` has asked for since the last time; these are taken away."""
+        requests = []
+        for file in sorted(self._folder.glob(f"{glob.escape(self.name)}@*.ask")):
+            try:
+                request = json.loads(file.read_text(encoding="utf-8"))
+                file.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                # On Windows it may be open just now; it is seen again.
+                logger.debug("%s cannot be read: %s", file, error)
+                continue
+            except ValueError:
+                file.unlink(missing_ok=True)
+                continue
+            if isinstance(request, dict):
+                requests.append(request)
+        return requests
+
     def withdraw(self) -> None:
         """Takes the files away."""
+        self.asked()
         for file in (self._file, self._stop_file, self._file.with_suffix(".new")):
             with contextlib.suppress(OSError):
                 _patiently(file.unlink)
@@ -193,6 +220,7 @@ def _read(file: Path) -> Status | None:
             path=content["path"],
             age=age,
             health=content["health"],
+            triggers=tuple(content.get("triggers", ())),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -230,6 +258,37 @@ def recorders() -> list[Status]:
     return found
 
 
+def running(name: str) -> Status:
+    """The recorder of this name.
+
+    Raises:
+        LookupError: None of this name runs.
+        OSError: The folder cannot be read.
+    """
+    found = {status.name: status for status in recorders() if status.state != "gone"}
+    if name not in found:
+        raise LookupError(
+            f"no recorder called {name!r} runs"
+            + (f"; running: {', '.join(sorted(found))}" if found else ", and no other one either")
+        )
+    return found[name]
+
+
+def ask(name: str, **request: Any) -> Path:
+    """Asks the recorder of this name for something; gives a file that is gone once it has heard it.
+
+    Raises:
+        LookupError: None of this name runs.
+        OSError: It cannot be asked.
+    """
+    running(name)
+    file = runtime_folder() / f"{name}@{time.time_ns():020}-{os.getpid()}.ask"
+    new = file.with_suffix(".asking")
+    new.write_text(json.dumps(request), encoding="utf-8")
+    os.replace(new, file)
+    return file
+
+
 def request_stop(name: str) -> None:
     """Asks the recorder of this name to end in order.
 
@@ -237,10 +296,5 @@ def request_stop(name: str) -> None:
         LookupError: None of this name runs.
         OSError: It cannot be asked.
     """
-    running = {status.name for status in recorders() if status.state != "gone"}
-    if name not in running:
-        raise LookupError(
-            f"no recorder called {name!r} runs"
-            + (f"; running: {', '.join(sorted(running))}" if running else ", and no other one either")
-        )
+    running(name)
     (runtime_folder() / f"{name}.stop").touch()

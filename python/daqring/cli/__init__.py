@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import daqring
 from daqring.cli import (
+    annotate,
     check,
     defragment,
     devices,
@@ -27,7 +28,21 @@ from daqring.cli.arguments import EXIT_ERROR, Parser, Refusal, complain, sentenc
 __all__ = ["main"]
 
 #: In the order of the help.
-COMMANDS = (record, check, top, stop, scope, info, verify, recover, export, plot, defragment, devices)
+COMMANDS = (
+    record,
+    check,
+    top,
+    stop,
+    annotate,
+    scope,
+    info,
+    verify,
+    recover,
+    export,
+    plot,
+    defragment,
+    devices,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -39,11 +39,11 @@ def _scope(arguments: argparse.Namespace) -> int:
         if not found:
             raise Refusal(f"there is no file {arguments.what!r}, and no recording of this name runs")
         path, seconds = Path(found[0].path), seconds or 10.0
-        if not path.exists():
-            raise Refusal(f"{path} is recorded in several files; give the newest of them")
     try:
-        from daqring.scope import show
+        from daqring.scope import files_of, show
 
+        if not path.exists() and not files_of(path):
+            raise Refusal(f"{arguments.what} has written nothing yet")
         show(path, seconds=seconds, picture=arguments.picture)
     except ImportError as error:
         raise Refusal(f"the scope needs PyQtGraph and Qt: pip install 'daqring[scope]' ({error})") from None
