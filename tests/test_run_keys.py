@@ -143,6 +143,7 @@ VALUES: dict[tuple[str, str], tuple[str, str]] = {
 OF_STAGES: dict[str, tuple[str, str]] = {
     "name": ('"mine"', "3"),
     "log": ("false", '"no"'),
+    "of": ('"first"', '"fist"'),
     "task": ('"volts"', "3"),
     "every": ("0.5", "0"),
     "dtype": ('"float32"', '"int16"'),
@@ -240,6 +241,8 @@ def text_with(section: str, key: str, value: str) -> str:
     if section == "stages native":
         needed = {"library": "stage.so", "symbol": "peak"}
         lines += [f"{name} = '{text}'\n" for name, text in needed.items() if not value or name != key]
+    if key == "of":
+        lines.insert(0, '[[stages]]\nkind = "scale"\nname = "first"\n')
     here = f"{key} = {value}\n" if value else ""
     task = TASK
     if section == "tasks":

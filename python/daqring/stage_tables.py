@@ -53,8 +53,8 @@ def make_stages(
     Raises:
         TableError: They do not exist, or an argument makes no sense.
     """
-    of_all: list[Stage] = []
-    of_tasks: dict[str, list[Stage]] = {}
+    of_all: list[tuple[int, Stage]] = []
+    of_tasks: dict[str, list[tuple[int, Stage]]] = {}
     for number, table in enumerate(tables if isinstance(tables, list) else []):
         here: KeyPath = (*path, number)
         if not isinstance(table, dict):
@@ -65,12 +65,25 @@ def make_stages(
             raise TableError(f"{task!r} must be the name of a task", (*here, "task"))
         stage = _stage(values, here, beside)
         if task is None:
-            of_all.append(stage)
+            of_all.append((number, stage))
         else:
-            of_tasks.setdefault(task, []).append(stage)
+            of_tasks.setdefault(task, []).append((number, stage))
     if of_all and of_tasks:
         raise TableError("either every stage names its task, or none does", path)
-    return of_tasks or of_all
+    _check_chains([of_all, *of_tasks.values()], path)
+    if of_tasks:
+        return {task: [stage for _, stage in mine] for task, mine in of_tasks.items()}
+    return [stage for _, stage in of_all]
+
+
+def _check_chains(lists: list[list[tuple[int, Stage]]], path: KeyPath) -> None:
+    for stages_of_one in lists:
+        names = [stage.name for _, stage in stages_of_one]
+        for number, stage in stages_of_one:
+            if stage.of is not None and stage.of not in names:
+                raise TableError(
+                    f"there is no stage {stage.of!r}{suggestion(stage.of, names)}", (*path, number, "of")
+                )
 
 
 def _stage(values: dict[str, Any], path: KeyPath, beside: Callable[[KeyPath, str], Path]) -> Stage:
@@ -106,7 +119,7 @@ def _check(kind: str, key: str, value: object, path: KeyPath) -> None:
         raise TableError(f"{value!r} must be true or false", path)
     if isinstance(default, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise TableError(f"{value!r} must be a number", path)
-    if (isinstance(default, str) or key in IN_PLACE_OF_FUNCTION) and (
+    if (isinstance(default, str) or key in (*IN_PLACE_OF_FUNCTION, "of")) and (
         not isinstance(value, str) or not value
     ):
         raise TableError(f"{value!r} must be a text", path)
