@@ -16,7 +16,15 @@ import numpy as np
 import pytest
 from daqring import _native
 from daqring.source import TaskSource
-from nidaqmx.constants import AcquisitionType, Edge, LineGrouping
+from nidaqmx.constants import (
+    AcquisitionType,
+    CurrentShuntResistorLocation,
+    Edge,
+    LineGrouping,
+    StrainGageBridgeType,
+    StrainGageRosetteMeasurementType,
+    StrainGageRosetteType,
+)
 from nidaqmx.stream_readers import AnalogUnscaledReader
 
 pytestmark = pytest.mark.usefixtures("reader")
@@ -117,6 +125,138 @@ def test_analog_kinds(simulator, tmp_path, kind, add, low, high):
         if raw:
             forced = daqring.record(task, tmp_path / "f.tdms", dtype="float64", progress=False)
             check_file(tmp_path / "f.tdms", forced, expected, names=task.channel_names)
+
+
+# -- rarer kinds -----------------------------------------------------------------------------------
+
+EXTERNAL = CurrentShuntResistorLocation.EXTERNAL
+
+TABLE = {"electrical_vals": [-2.0, 0.0, 2.0], "physical_vals": [-100.0, 0.0, 100.0]}
+POLYNOMIAL = {"forward_coeffs": [0.0, 50.0], "reverse_coeffs": [0.0, 0.02]}
+
+#: Method, product, how such a channel is added.
+RARE: list[tuple[str, str, Callable[[Any], Any]]] = [
+    ("add_ai_voltage_rms_chan", "PCIe-6363", lambda add: add("Dev1/ai0", min_val=0.0, max_val=5.0)),
+    (
+        "add_ai_current_rms_chan",
+        "PCIe-6363",
+        lambda add: add("Dev1/ai0", shunt_resistor_loc=EXTERNAL, ext_shunt_resistor_val=250.0),
+    ),
+    (
+        "add_ai_freq_voltage_chan",
+        "PCIe-6363",
+        lambda add: add("Dev1/ai0", min_val=1.0, max_val=900.0, threshold_level=0.5, hysteresis=0.1),
+    ),
+    ("add_ai_charge_chan", "PXIe-4480", lambda add: add("Dev1/ai0", min_val=-2e-9, max_val=2e-9)),
+    ("add_ai_accel_charge_chan", "PXIe-4480", lambda add: add("Dev1/ai0", sensitivity=100.0)),
+    ("add_ai_temp_built_in_sensor_chan", "PCIe-6363", lambda add: add("Dev1/_boardTempSensor_vs_aignd")),
+    (
+        "add_ai_calculated_power_chan",
+        "PCIe-6363",
+        lambda add: add("Dev1/ai0", "Dev1/ai1", shunt_resistor_loc=EXTERNAL, ext_shunt_resistor_val=250.0),
+    ),
+    (
+        "add_ai_rosette_strain_gage_chan",
+        "PXIe-4331",
+        lambda add: add(
+            "Dev1/ai0:2",
+            StrainGageRosetteType.RECTANGULAR,
+            0.0,
+            [
+                StrainGageRosetteMeasurementType.PRINCIPAL_STRAIN_1,
+                StrainGageRosetteMeasurementType.MAX_SHEAR_STRAIN,
+            ],
+            strain_config=StrainGageBridgeType.QUARTER_BRIDGE_I,
+        ),
+    ),
+    *(
+        (
+            f"add_ai_{what}_bridge_{how}_chan",
+            "PXIe-4331",
+            lambda add, points=points: add("Dev1/ai0", **points),
+        )
+        for what, how, points in (
+            *((what, "two_point_lin", {}) for what in ("pressure", "torque")),
+            *((what, "table", TABLE) for what in ("force", "torque")),
+            *((what, "polynomial", POLYNOMIAL) for what in ("force", "pressure")),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "product", "add"), RARE, ids=[kind[0] for kind in RARE])
+def test_rare_analog_kinds(simulator, tmp_path, method, product, add):
+    simulator(product=product)
+    with nidaqmx.Task("rare") as task:
+        add(getattr(task.ai_channels, method))
+        clocked(task)
+        expected = own_read(task)
+        report = daqring.record(task, tmp_path / "run.tdms", progress=False)
+        assert report.dtype == "float64"
+        check_file(tmp_path / "run.tdms", report, expected, names=task.channel_names)
+
+
+@pytest.mark.parametrize("read_ms", [None, 7])
+def test_power_supplies_are_volts_and_amps(simulator, tmp_path, reader, read_ms):
+    simulator(devices=["TS-15000", "TS-15200", "TS-15200"])
+    with nidaqmx.Task("supplies") as task:
+        task.ai_channels.add_ai_power_chan("TS1Mod1/power", 6.0, 2.0, True)
+        task.ai_channels.add_ai_power_chan("TS1Mod2/power", 3.0, 1.0, True)
+        clocked(task)
+        own = task.read(SAMPLES)
+        task.stop()
+        report = daqring.record(task, tmp_path / "run.tdms", block_ms=113, read_ms=read_ms, progress=False)
+    assert report.reader == reader
+    expected = [[one.voltage for one in supply] for supply in own]
+    expected += [[one.current for one in supply] for supply in own]
+    names = [f"TS1Mod{number}/power {what}" for what in ("voltage", "current") for number in (1, 2)]
+    check_file(tmp_path / "run.tdms", report, np.array(expected), names=names)
+    log = daqring.open(tmp_path / "run.tdms")
+    assert [log[f"supplies/{name}"].unit for name in names] == ["V", "V", "A", "A"]
+
+
+def test_power_supplies_are_read_on_demand(simulator, tmp_path, reader):
+    simulator(devices=["TS-15000", "TS-15200"])
+    with nidaqmx.Task("supply") as task:
+        task.ai_channels.add_ai_power_chan("TS1Mod1/power", 6.0, 2.0, True)
+        report = daqring.record(task, tmp_path / "run.tdms", samples=5, every=0.01, progress=False)
+        with pytest.raises(daqring.TaskError, match="in volts and amps"):
+            daqring.record(task, tmp_path / "b.tdms", samples=5, every=0.01, dtype="raw")
+    assert (report.complete, report.reader) == (True, reader)
+    log = daqring.open(tmp_path / "run.tdms")
+    np.testing.assert_allclose(log["supply/TS1Mod1/power voltage"][:], 6.0, atol=0.01)
+    np.testing.assert_allclose(log["supply/TS1Mod1/power current"][:], 1.0, atol=0.01)
+
+
+#: Methods that the kinds of `ANALOG` use.
+COMMON = (
+    *(
+        "voltage",
+        "voltage_chan_with_excit",
+        "current",
+        "thrmcpl",
+        "rtd",
+        "thrmstr_chan_iex",
+        "thrmstr_chan_vex",
+    ),
+    *("resistance", "strain_gage", "accel", "accel_4_wire_dc_voltage", "microphone", "velocity_iepe"),
+    *("force_iepe", "bridge", "pos_lvdt", "pos_rvdt", "pos_eddy_curr_prox_probe"),
+    *("force_bridge_two_point_lin", "pressure_bridge_table", "torque_bridge_polynomial"),
+)
+
+
+def test_no_kind_of_analog_channel_is_forgotten(simulator):
+    """Each is recorded above, or is one that the simulator does not have."""
+    simulator(product="PXIe-4331")
+    recorded = {method for method, _, _ in RARE} | {"add_ai_power_chan"}
+    recorded |= {f"add_ai_{name}" if "_chan" in name else f"add_ai_{name}_chan" for name in COMMON}
+    methods = {name for name in dir(nidaqmx.task.collections.AIChannelCollection) if name.startswith("add_")}
+    assert recorded <= methods
+    with nidaqmx.Task() as task:
+        for name in methods - recorded:
+            assert name.startswith("add_teds_ai_")
+            with pytest.raises(nidaqmx.errors.DaqFunctionNotSupportedError):
+                getattr(task.ai_channels, name)("Dev1/ai0")
 
 
 @pytest.mark.parametrize("configure", OTHERS, ids=lambda configure: configure.__name__)

@@ -82,6 +82,7 @@ READ_FUNCTIONS = {
     ("digital", "uint8"): "DAQmxReadDigitalU8",
     ("digital", "uint16"): "DAQmxReadDigitalU16",
     ("digital", "uint32"): "DAQmxReadDigitalU32",
+    ("power", "float64"): "DAQmxReadPowerF64",
     ("counter", "uint32"): "DAQmxReadCounterU32Ex",
     ("counter", "float64"): "DAQmxReadCounterF64Ex",
     ("pulse frequency", "float64"): "DAQmxReadCtrFreq",
@@ -89,8 +90,9 @@ READ_FUNCTIONS = {
     ("pulse ticks", "uint32"): "DAQmxReadCtrTicks",
 }
 
-#: What counters that measure pulses give two values of.
+#: What counters that measure pulses, and power supplies, give two values of.
 PAIRS = {
+    "power": (("voltage", "V"), ("current", "A")),
     "pulse frequency": (("frequency", "Hz"), ("duty cycle", "")),
     "pulse time": (("high time", "s"), ("low time", "s")),
     "pulse ticks": (("high ticks", "ticks"), ("low ticks", "ticks")),
@@ -209,6 +211,14 @@ class TaskSource:
                 f"can be recorded, not {told}; make a task for each kind and give them together"
             )
         kind = known[kinds.pop()]
+        if kind == "analog":
+            supplies = [channel.ai_meas_type.name == "POWER" for channel in self._task.ai_channels]
+            if any(supplies) and not all(supplies):
+                raise TaskError(
+                    "power supplies and other inputs cannot be read together; make a task for each and give "
+                    "them together"
+                )
+            return "power" if any(supplies) else kind
         if kind != "counter":
             return kind
         measures = {channel.ci_meas_type.name for channel in self._task.ci_channels}
@@ -347,6 +357,8 @@ class TaskSource:
             raise TaskError(f"dtype must be 'auto', 'raw' or 'float64', not {dtype!r}")
         if self.kind == "analog":
             self._choose_analog(names, dtype)
+        elif self.kind == "power":
+            self._choose_power(names, dtype)
         elif self.kind == "digital":
             self._choose_digital(names, dtype)
         else:
@@ -383,6 +395,27 @@ class TaskSource:
                 description=str(channel.description),
             )
             for name, channel, scale in zip(names, channels, scales, strict=True)
+        )
+
+    def _choose_power(self, names: list[str], dtype: DtypeChoice) -> None:
+        if dtype == "raw":
+            raise TaskError("power supplies are recorded in volts and amps; use dtype='auto' or 'float64'")
+        self.dtype = np.dtype(np.float64)
+        self.dtype_reason = "float64 in volts and amps: what power supplies deliver"
+        channels = [self._task.ai_channels[name] for name in names]
+        # All voltages, then all currents: so the driver gives them.
+        self.channels = tuple(
+            ChannelInfo(
+                name=f"{name} {what}",
+                physical=str(channel.physical_channel.name),
+                unit=unit,
+                minimum=None,
+                maximum=None,
+                scale=None,
+                description=str(channel.description),
+            )
+            for what, unit in PAIRS["power"]
+            for name, channel in zip(names, channels, strict=True)
         )
 
     def _choose_digital(self, names: list[str], dtype: DtypeChoice) -> None:
@@ -624,8 +657,11 @@ class TaskSource:
                     f"read_many_sample_{kind.replace(' ', '_')}",
                 )
                 for kind in PAIRS
+                if kind != "power"
             },
         }
+        if self.kind == "power":
+            by_kind["power", "float64"] = (stream_readers.PowerMultiChannelReader, "read_many_sample")
         make, method = by_kind[self.kind, self.dtype.name]
         reader = make(self._stream)
         reader.verify_array_shape = False
@@ -685,18 +721,26 @@ class TaskSource:
         """
         try:
             if self.kind in PAIRS:
-                got = int(self._read(into[0], into[1], count, timeout))
-                # As the driver packs other kinds of short reads.
-                into.reshape(-1)[got : 2 * got] = into[1, :got].copy()
+                half = len(into) // 2
+                first, second = (into[:half], into[half:]) if self.kind == "power" else (into[0], into[1])
+                got = int(self._read(first, second, count, timeout))
+                self._pack(into, got)
                 return got
             return int(self._read(into if self.kind != "counter" else into.reshape(-1), count, timeout))
         except self._error as error:
             got = int(getattr(error, "samps_per_chan_read", 0) or 0)
             if self.kind in PAIRS:
-                into.reshape(-1)[got : 2 * got] = into[1, :got].copy()
+                self._pack(into, got)
             code, message = int(error.error_code), describe(error)  # type: ignore[attr-defined]
         # Raised outside the handler: the driver error's traceback holds on to `into`.
         raise ReadFailure(code, message, got)
+
+    @staticmethod
+    def _pack(into: npt.NDArray[Any], got: int) -> None:
+        """Moves the second values of pairs behind the first ones, as the driver packs other short reads."""
+        half, count = len(into) // 2, into.shape[1]
+        flat = into.reshape(-1)
+        flat[half * got : 2 * half * got] = flat[half * count : half * (count + got)].copy()
 
     def overwrite_unread(self) -> None:
         """Lets the driver overwrite what was not read in time rather than stop; until `restore`."""

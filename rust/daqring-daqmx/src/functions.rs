@@ -37,7 +37,7 @@ pub const SUPPORTED: bool = cfg!(target_pointer_width = "64")
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     /// `DAQmxReadBinaryI16`, `..U16`, `..I32`, `..U32`, `DAQmxReadAnalogF64`, `DAQmxReadDigitalU8`,
-    /// `..U16`, `..U32`, `DAQmxReadCounterU32Ex`, `..F64Ex`; or, with `pairs`, `DAQmxReadCtrFreq`,
+    /// `..U16`, `..U32`, `DAQmxReadCounterU32Ex`, `..F64Ex`; or, with `pairs`, `DAQmxReadPowerF64`, `DAQmxReadCtrFreq`,
     /// `..Time`, `..Ticks`.
     pub read: usize,
     /// Whether `read` fills two arrays.

@@ -73,7 +73,7 @@ unsafe impl Send for DriverTask {}
 
 impl DriverTask {
     /// Takes over the reading of a task with this many channels. Where the function reads pairs,
-    /// there are two: the first and the second value.
+    /// there are two for each of the task: the first values of all, then the second ones.
     ///
     /// # Safety
     /// `functions.read` delivers samples of the type `sample`, and `handle` is or was a handle that
@@ -135,9 +135,9 @@ impl DriverTask {
                 )
             },
             AnyRead::Pairs(function) => {
-                let (first, second) = out.split_at_mut(samples * size);
                 let each = elements / 2;
-                assert!(self.channels == 2 && second.len() >= samples * size);
+                let (first, second) = out.split_at_mut(each as usize * size);
+                assert!(self.channels.is_multiple_of(2) && second.len() >= each as usize * size);
                 // SAFETY: each of the two arrays has room for `each` aligned samples and is ours until
                 // the call returns; the other pointer is null, as documented.
                 unsafe {
@@ -159,7 +159,8 @@ impl DriverTask {
         let got = usize::try_from(read).unwrap_or(0).min(samples);
         if got < samples && matches!(self.functions.read, AnyRead::Pairs(_)) {
             // As the driver packs other kinds of short reads.
-            move_runs(out, 2, got * size, samples * size, got * size);
+            let half = self.channels / 2 * size;
+            move_runs(out, 2, got * half, samples * half, got * half);
         }
         ReadResult {
             samples: got,
