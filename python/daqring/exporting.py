@@ -41,6 +41,10 @@ FORMATS = {
 }
 
 
+#: Characters that surely fit into an attribute of HDF5, which holds 64 KiB.
+ATTRIBUTE = 16_000
+
+
 class Progress:
     """One line on stderr, rewritten in place; silent where stderr is no terminal."""
 
@@ -311,22 +315,33 @@ def _hdf5(job: _Job, path: Path) -> None:
     with h5py.File(path, "w") as file:
         about = job.about()
         _attributes(file, about["properties"])
-        file.attrs["daqring"] = json.dumps(
-            {key: about[key] for key in ("paths", "finished", "gaps", "events", "records")}
-        )
+        told = json.dumps({key: about[key] for key in ("paths", "finished", "gaps", "events", "records")})
+        if len(told) < ATTRIBUTE:
+            file.attrs["daqring"] = told
+        else:
+            file.create_dataset("daqring", data=told, dtype=h5py.string_dtype())
         for name, stream in job.streams.items():
+            records = {one.first_sample: one.number for one in stream.records}
             for stretch, begin, end in stream._inside(*job.ranges[name]):
-                _hdf5_stretch(h5py, file, job, stream, stretch, begin, end, packing)
+                record = records.get(stretch.first)
+                _hdf5_stretch(h5py, file, job, stream, stretch, begin, end, packing, record)
 
 
 def _hdf5_stretch(
-    h5py: Any, file: Any, job: _Job, stream: LogStream, stretch: _Stretch, begin: int, end: int, packing: Any
+    h5py: Any,
+    file: Any,
+    job: _Job,
+    stream: LogStream,
+    stretch: _Stretch,
+    begin: int,
+    end: int,
+    packing: Any,
+    record: int | None,
 ) -> None:
     channels = job.chosen(stretch.group)
     name = stretch.group.name
-    if stream.records:
-        number = next(one.number for one in stream.records if one.first_sample == stretch.first)
-        name = f"{name}/record {number}"
+    if record is not None:
+        name = f"{name}/record {record}"
     group = file.create_group(_node(name, keep="/" if stream.records else ""))
     _attributes(group, stretch.group.properties)
     group.attrs["first_sample"] = begin
@@ -380,8 +395,9 @@ def _attributes(node: Any, properties: Any) -> None:
     for name, value in properties.items():
         if isinstance(value, np.datetime64):
             value = f"{value}Z"
-        # An attribute of HDF5 holds 64 KiB at most.
-        node.attrs[name] = value[:60_000] if isinstance(value, str) else _plain(value)
+        if isinstance(value, str) and len(value) >= ATTRIBUTE:
+            value = f"{value[: ATTRIBUTE - 100]} ... (cut off: {len(value):,} characters)"
+        node.attrs[name] = _plain(value)
 
 
 def _node(name: str, keep: str = "") -> str:

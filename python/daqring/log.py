@@ -626,12 +626,11 @@ class LogStream:
             out[:] = base + np.round(_line(chosen, samples, times - base, self.dt * 1e9)).astype(np.int64)
         else:
             _known_clock(clock)
-            for stretch in self._stretches:
-                begin = stretch.first
-                here = chosen >= begin if begin > self.start else np.ones(len(chosen), bool)
-                if stretch.t0 is not None and here.any():
-                    away = np.round((chosen[here] - begin) * (self.dt * 1e9)).astype(np.int64)
-                    out[here] = _nanoseconds(stretch.t0) + away
+            # Of each stretch that tells: its first sample, and when that was.
+            known = [(one.first, _nanoseconds(one.t0)) for one in self._stretches if one.t0 is not None]
+            begins, starts = np.array(sorted(known), np.int64).reshape(-1, 2).T
+            at = np.maximum(np.searchsorted(begins, chosen, side="right") - 1, 0)
+            out[:] = starts[at] + np.round((chosen - begins[at]) * (self.dt * 1e9)).astype(np.int64)
         moments: npt.NDArray[np.datetime64] = out.view("datetime64[ns]")
         return moments
 
@@ -985,16 +984,21 @@ class Log:
             self._records = tuple(self._read_records())
         return self._records
 
-    def record(self, number: int) -> LogRecord:
-        """The record of this number.
+    def record(self, number: int, stream: str | None = None) -> LogRecord:
+        """The record of this number; `stream` says of which stream, where several have records.
 
         Raises:
-            KeyError: There is none.
+            KeyError: There is none, or several streams have one.
         """
-        for record in self.records:
-            if record.number == number:
-                return record
-        raise KeyError(f"there is no record {number} among the {len(self.records):,} of {self.path}")
+        records = [one for one in self.records if stream in (None, one.stream)]
+        found = [one for one in records if one.number == number]
+        streams = dict.fromkeys(one.stream for one in found)
+        if len(streams) > 1:
+            raise KeyError(f"several streams have a record {number}; say which: {', '.join(streams)}")
+        if not found:
+            of = self.path if stream is None else f"stream {stream!r}"
+            raise KeyError(f"there is no record {number} among the {len(records):,} of {of}")
+        return found[0]
 
     def _read_records(self) -> Iterator[LogRecord]:
         done: dict[str, int] = {}

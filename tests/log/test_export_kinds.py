@@ -245,6 +245,46 @@ def test_records_in_every_format(records, tmp_path):
     np.testing.assert_array_equal(filled, daqring.open(records).streams["task"].read(gaps="fill"))
 
 
+def test_thousands_of_records(tmp_path):
+    """More than an attribute of HDF5 holds, and no work that grows with their square."""
+    h5py, parquet = pytest.importorskip("h5py"), pytest.importorskip("pyarrow.parquet")
+    blocks = [
+        (
+            [np.array([number, -number], np.int16)],
+            {"first_sample": 10 * number, "record": (number, START + number * 10**7, 1)},
+        )
+        for number in range(3000)
+    ]
+    file = record(tmp_path / "many.tdms", [channel("ai0", "int16")], blocks, records=True)
+    daqring.export(file, tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as opened:
+        assert len(json.loads(opened["daqring"][()])["records"]) == 3000
+        assert opened["task/record 2999/ai0"][:].tolist() == [2999, -2999]
+    daqring.export(file, tmp_path / "a.parquet")
+    table = parquet.read_table(tmp_path / "a.parquet")
+    assert table["record"].to_pylist() == np.repeat(np.arange(3000), 2).tolist()
+    times = table["time"].to_numpy().astype("datetime64[ns]")
+    np.testing.assert_array_equal(times[1::2] - T0, (np.arange(3000) * 10 + 1).astype("timedelta64[ms]"))
+
+
+def test_records_of_several_streams_need_a_name(tmp_path):
+    from daqring.stages import Trigger
+    from stage_run import run_stages
+
+    wave = (8000 * np.sin(2 * np.pi * np.arange(4000) / 500)).astype(np.int16)[None]
+    stages = [
+        Trigger("ch0", level=4000, hysteresis=100, pre=0.01, post=0.05, name=name, gate=False)
+        for name in ("early", "late")
+    ]
+    log, _ = run_stages(tmp_path / "a.tdms", wave, stages, blocks=(100,))
+    with pytest.raises(KeyError, match="several streams have a record 2; say which: early, late"):
+        log.record(2)
+    assert log.record(2, "late").stream == "late"
+    np.testing.assert_array_equal(log.record(2, "late").read(), log.record(2, "early").read())
+    with pytest.raises(KeyError, match="among the 0 of stream 'task'"):
+        log.record(0, "task")
+
+
 def test_records_of_different_lengths_are_no_array(records, tmp_path):
     with pytest.raises(ValueError, match="different lengths"):
         daqring.export(records, tmp_path / "a.npy", start=1000, stop=2050)

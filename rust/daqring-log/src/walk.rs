@@ -176,3 +176,66 @@ impl<'s> Walker<'s> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::Mutex;
+
+    /// Segments of a megabyte on a disk that takes its time; notes what it was told to read ahead.
+    struct Disk {
+        segments: u64,
+        told: Mutex<Vec<u64>>,
+    }
+
+    const SEGMENT: u64 = 1 << 20;
+
+    impl Source for Disk {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            if !self.told.lock().unwrap().contains(&offset) {
+                std::thread::sleep(2 * SLOW);
+            }
+            let mut lead_in = [0; LEAD_IN];
+            lead_in[..4].copy_from_slice(&TAG);
+            lead_in[8..12].copy_from_slice(&4713u32.to_le_bytes());
+            lead_in[12..20].copy_from_slice(&(SEGMENT - LEAD_IN as u64).to_le_bytes());
+            for (byte, at) in buffer.iter_mut().zip(offset % SEGMENT..) {
+                *byte = *lead_in.get(at as usize).unwrap_or(&0);
+            }
+            Ok(buffer.len())
+        }
+
+        fn length(&self) -> io::Result<u64> {
+            Ok(self.segments * SEGMENT)
+        }
+
+        fn will_need(&self, offset: u64, _count: u64) {
+            self.told.lock().unwrap().push(offset);
+        }
+    }
+
+    #[test]
+    fn headers_on_a_slow_disk_are_read_ahead_once_each() {
+        let segments = 3 * AHEAD + 17;
+        let disk = Disk {
+            segments,
+            told: Mutex::new(Vec::new()),
+        };
+        let mut walker = Walker::new(&disk, segments * SEGMENT);
+        let mut found = 0;
+        while let Ok(Step::Segment(walked)) = walker.next() {
+            assert_eq!(walked.offset, found * SEGMENT);
+            found += 1;
+        }
+        assert_eq!(found, segments);
+        let told = disk.told.into_inner().unwrap();
+        assert!(told.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(
+            told.iter()
+                .all(|at| at % SEGMENT == 0 && *at < segments * SEGMENT)
+        );
+        // All but the first two, which tell the distance, and one in front of each further batch.
+        assert!(told.len() as u64 >= segments - 2 - segments / AHEAD);
+    }
+}
