@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import errno
 import itertools
@@ -34,7 +35,7 @@ from daqring.monitor import Monitor, verdicts
 from daqring.placement import Pin, Priority, placement
 from daqring.progress import ProgressBar
 from daqring.readers import Outcome, ReaderChoice
-from daqring.report import Report, combine, gravest
+from daqring.report import Report, combine, gravest, work_of
 from daqring.restart import RESTARTS, Restart
 from daqring.source import DtypeChoice, TimesChoice, describe, driver_words
 from daqring.stages import Stages, StreamInfo, plan
@@ -1159,7 +1160,7 @@ class Recorder:
             for number, acquisition in enumerate(self._acquisitions)
         )
         expected = () if self._path is None else (self._path,)
-        return combine(
+        report = combine(
             streams,
             files=tuple(map(str, counts["files"] or expected)),
             file_bytes=counts["file_bytes"] or 0,
@@ -1172,6 +1173,8 @@ class Recorder:
             # Where blocks went that no counter knows, nobody knows either.
             lost_unknown=not counts["law_holds"],
         )
+        names = [acquisition.name for acquisition in self._acquisitions]
+        return dataclasses.replace(report, **work_of(counts, names))
 
     def _log_end(self) -> None:
         report = self._report

@@ -141,6 +141,48 @@ class StreamReport(_Figures):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a stage or a worker thread has done."""
+
+    #: Of the stage, or ``worker 0`` ...
+    name: str
+    #: Whose blocks: the task's name, or that of the stage before it; empty for a worker.
+    of: str
+    blocks: int
+    #: Seconds spent on them, and the most on one, by the clock.
+    busy: float
+    longest: float
+    #: CPU seconds of a worker's thread; ``None`` where the system does not tell, and for a stage.
+    cpu: float | None = None
+
+    def __str__(self) -> str:
+        cpu = "" if self.cpu is None else f", {self.cpu:,.2f} s of CPU"
+        of = f" of {self.of}" if self.of else ""
+        return (
+            f"{self.name}: {self.blocks:,} blocks{of} in {self.busy:,.2f} s{cpu}, "
+            f"{self.longest * 1e3:,.1f} ms for one at most"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What a stage has put out. Samples are per channel."""
+
+    name: str
+    samples: int
+    #: Of these, in the log.
+    written: int
+    #: Missing because of gaps in the source, as far as counted, and gaps of unknown size.
+    lost: int
+    lost_unknown: int
+
+    def __str__(self) -> str:
+        unknown = f" and {self.lost_unknown:,} gaps of unknown size" if self.lost_unknown else ""
+        missing = f", {self.lost:,} missing{unknown}" if self.lost or self.lost_unknown else ""
+        return f"{self.name}: {self.samples:,} samples put out, {self.written:,} in the log{missing}"
+
+
 #: Reasons for the end, the gravest first.
 STOP_REASONS = ("error", "device overflow", "overwrite", "no samples", "interrupted", "stopped", "finished")
 
@@ -173,6 +215,10 @@ class Report(_Figures):
     streams: tuple[StreamReport, ...] = ()
     #: What the system refused of ``pin`` and ``priority``, in sentences.
     threads: tuple[str, ...] = ()
+    #: What each stage has done (the checksum is one), what each worker, and what the stages put out.
+    stages: tuple[Work, ...] = ()
+    workers: tuple[Work, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -182,6 +228,9 @@ class Report(_Figures):
     def to_dict(self) -> dict[str, Any]:
         """All fields and :attr:`complete`, ready for JSON."""
         return dataclasses.asdict(self) | {"complete": self.complete}
+
+    def _users_stages(self) -> list[Work]:
+        return [work for work in self.stages if work.name != "crc32c"]
 
     def __str__(self) -> str:
         asked = "" if self.requested is None else f" of {self.requested:,} asked for"
@@ -211,6 +260,8 @@ class Report(_Figures):
                 f"{self.lateness_p99 * 1e3:.2f} ms (99 %), {self.lateness_max * 1e3:.2f} ms (most)",
             ),
             *((f"thread {number}", text) for number, text in enumerate(self.threads, 1)),
+            *((f"output {number}", str(output)) for number, output in enumerate(self.outputs, 1)),
+            *((f"stage {number}", str(work)) for number, work in enumerate(self._users_stages(), 1)),
             ("file I/O", f"{self.io}{f' ({self.io_reason})' if self.io_reason else ''}"),
             (
                 "ring",
@@ -316,3 +367,28 @@ def gravest(reasons: Sequence[str]) -> str:
 def _joined(texts: Iterable[str]) -> str:
     """Different texts, each once, separated by semicolons."""
     return "; ".join(dict.fromkeys(texts))
+
+
+def work_of(counts: dict[str, Any], tasks: list[str]) -> dict[str, Any]:
+    """The report's fields on stages, workers and outputs, from the native module's counters."""
+    names = tasks + [derived["name"] for derived in counts["derived"]]
+
+    def work(entry: dict[str, Any], name: str, of: str) -> Work:
+        return Work(name, of, entry["blocks"], entry["busy"], entry["longest"], entry.get("cpu_seconds"))
+
+    return {
+        "stages": tuple(work(stage, stage["name"], names[stage["stream"]]) for stage in counts["stages"]),
+        "workers": tuple(
+            work(worker, f"worker {number}", "") for number, worker in enumerate(counts["workers"])
+        ),
+        "outputs": tuple(
+            Output(
+                derived["name"],
+                derived["samples"],
+                derived["written_samples"],
+                derived["lost"],
+                derived["lost_unknown"],
+            )
+            for derived in counts["derived"]
+        ),
+    }
