@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -495,6 +496,40 @@ def test_lines_of_health():
     health["wanted"] = 20_000
     assert "[############............] 50% " in health_lines(health)[0]
     assert all(len(line) <= 50 for line in health_lines(health, width=50))
+
+
+@pytest.mark.parametrize("width", [40, 60, 79, 119])
+def test_lines_of_health_lose_nothing_on_a_narrow_terminal(width):
+    values = {f"volts/Dev{device}/ai{number}": (1.25, "V") for device in (1, 2) for number in range(3)}
+    health = watch().look(figures(lost=7, disk_seconds=40.0), values).to_dict() | {"wanted": 20_000}
+    lines = health_lines(health, width=width)
+    assert all(len(line) <= width for line in lines)
+    told = " ".join(" ".join(lines).split())
+    for part in ("50% 10.0 s, 10,000 samples, 10.0 MB, lost 7", "slowest write 4 ms; disk lasts 40.0 s"):
+        assert part in told
+    assert "! the disk is full in 40 s" in told
+    # Names are as long as they must be.
+    assert "Dev1/ai0 1.25 V Dev1/ai1 1.25 V" in told
+    assert not any(line.endswith("…") for line in lines)
+
+
+def test_many_channels_are_shown_on_few_lines():
+    values = {f"volts/Dev1/ai{number}": (-1.25, "V") for number in range(200)}
+    lines = health_lines(watch().look(figures(), values).to_dict(), width=79)
+    shown = [line for line in lines if " ai" in line]
+    assert len(shown) == 3
+    count = sum(line.count("ai") for line in shown)
+    assert shown[-1].endswith(f"  and {200 - count} more")
+
+
+def test_the_display_is_no_higher_than_the_terminal(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setenv("LINES", "10")
+    monkeypatch.setenv("COLUMNS", "80")
+    Display(stream, enabled=True).draw([f"line {number}" for number in range(30)])
+    text = stream.getvalue()
+    assert text.count("\n") == 9
+    assert "... and 22 lines more" in text
 
 
 def test_the_display_is_quiet_in_a_pipe_and_rewrites_in_place(monkeypatch):

@@ -91,7 +91,7 @@ def _parser() -> Parser:
         "  daqring verify run.tdms\n"
         "  daqring plot run.tdms -o run.png\n\n"
         "'daqring COMMAND --help' tells more of each.\n"
-        "Exit status: 1 error; 3 finished, but samples were lost or a file is incomplete;\n"
+        "Exit status: 1 error; 3 finished, but samples were lost, a file is incomplete, or a check is BAD;\n"
         "130 interrupted before the duration that was asked for; 0 otherwise.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

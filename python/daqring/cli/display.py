@@ -12,6 +12,9 @@ __all__ = ["Display", "duration", "health_lines", "size"]
 COLOURS = {"GOOD": "\x1b[32m", "WATCH": "\x1b[33m", "BAD": "\x1b[1;31m"}
 PLAIN = "\x1b[0m"
 WIDTH = 24
+INDENT = " " * 6
+#: Values of channels are shown on so many lines.
+VALUE_LINES = 3
 
 
 def duration(seconds: float) -> str:
@@ -41,15 +44,21 @@ def health_lines(health: dict[str, Any], head: str = "", width: int = 100) -> li
     """Lines that tell a health (:meth:`daqring.health.Health.to_dict`), the verdict first; not coloured."""
     wanted = health["wanted"]
     begin = f"{health['verdict']:5} {head}"
+    lost = f"{health['lost']:,}" + (" and more" if health["lost_unknown"] else "")
+    figures = [
+        duration(health["elapsed"]),
+        f"{health['samples']:,} samples",
+        size(health["bytes"]),
+        f"lost {lost}",
+    ]
     if wanted:
         done = min(health["samples"] / wanted, 1.0)
-        filled = round(done * WIDTH)
-        begin += f"[{'#' * filled}{'.' * (WIDTH - filled)}] {done:.0%} "
-    lost = f"{health['lost']:,}" + (" and more" if health["lost_unknown"] else "")
-    lines = [
-        f"{begin}{duration(health['elapsed'])}, {health['samples']:,} samples, {size(health['bytes'])}, "
-        f"lost {lost}"
-    ]
+        # The bar takes the room that is there: what is told behind it counts more.
+        room = width - len(begin + f"[] {done:.0%} " + ", ".join(figures))
+        long = min(WIDTH, room)
+        filled = round(done * long)
+        begin += f"[{'#' * filled}{'.' * (long - filled)}] {done:.0%} " if long > 3 else f"{done:.0%} "
+    lines = _filled(begin, figures, ", ", width)
     figures = [
         f"{health['actual_mb_per_s']:,.1f} of {health['wanted_mb_per_s']:,.1f} MB/s",
         f"room: ring {duration(health['ring_margin'])}, driver {duration(health['driver_margin'])}",
@@ -57,17 +66,52 @@ def health_lines(health: dict[str, Any], head: str = "", width: int = 100) -> li
     ]
     if health["disk_seconds"] is not None:
         figures.append(f"disk lasts {duration(health['disk_seconds'])}")
-    lines.append("      " + "; ".join(figures))
-    lines.extend(f"      ! {reason}" for reason in health["reasons"])
+    lines += _filled(INDENT, figures, "; ", width)
+    for reason in health["reasons"]:
+        lines += _filled(f"{INDENT}! ", reason.split(" "), " ", width)
     stale = health.get("stale", {})
     values = [
-        f"{name.rpartition('/')[2]} {value:.6g} {unit}".rstrip()
-        + (f" ({duration(stale[name])} old)" if name in stale else "")
-        for name, (value, unit) in health["values"].items()
+        f"{short} {value:.6g} {unit}".rstrip() + (f" ({duration(stale[name])} old)" if name in stale else "")
+        for short, (name, (value, unit)) in zip(
+            _shortened(list(health["values"])), health["values"].items(), strict=True
+        )
     ]
     if values:
-        lines.append("      " + "  ".join(values))
+        lines += _some(values, width)
     return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
+
+
+def _filled(begin: str, parts: list[str], between: str, width: int) -> list[str]:
+    """The parts behind `begin`, on as many lines as they need, indented from the second on."""
+    lines = [begin]
+    empty = True
+    for part in parts:
+        if not empty and len(lines[-1]) + len(between) + len(part) > width:
+            lines[-1] += between.rstrip()
+            lines.append(INDENT)
+            empty = True
+        lines[-1] += part if empty else between + part
+        empty = False
+    return lines
+
+
+def _some(values: list[str], width: int) -> list[str]:
+    """As many of the values as the lines for them hold."""
+    for count in range(min(len(values), VALUE_LINES * width // 4), 0, -1):
+        more = [f"and {len(values) - count} more"] if count < len(values) else []
+        told = _filled(INDENT, values[:count] + more, "  ", width)
+        if len(told) <= VALUE_LINES:
+            return told
+    return [f"{INDENT}{len(values)} channels"]
+
+
+def _shortened(names: list[str]) -> list[str]:
+    """The ends of paths, as long as they need to be to tell them apart."""
+    for count in range(1, 1 + max((name.count("/") for name in names), default=0)):
+        short = ["/".join(name.split("/")[-count:]) for name in names]
+        if len(set(short)) == len(names):
+            return short
+    return names
 
 
 class Display:
@@ -90,6 +134,10 @@ class Display:
         """Puts these lines in the place of the ones drawn before."""
         if not self.enabled:
             return
+        # What is higher than the terminal could not be rewritten.
+        height = max(2, shutil.get_terminal_size().lines - 1)
+        if len(lines) > height:
+            lines = [*lines[: height - 1], f"... and {len(lines) - height + 1} lines more"]
         text = f"\x1b[{self._drawn}F" if self._drawn else ""
         coloured = "NO_COLOR" not in os.environ
         for line in lines:
