@@ -239,6 +239,54 @@ def test_a_disk_that_will_be_full_is_told_before(make_task, tmp_path):
             recorder.wait(0)
 
 
+@pytest.mark.parametrize(("sync", "moves"), [("block", True), ("10 ms", True), ("finish", False)])
+def test_how_far_it_is_durable_can_be_seen(make_task, tmp_path, sync, moves):
+    log = daqring.LogOptions(sync=sync)
+    task = make_task(clock="stepped")
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=10, log=log) as recorder:
+        deadline = time.monotonic() + 30
+        assert recorder.stats()["durable_blocks"] == 0
+        while recorder.stats()["samples"] < 50_000 or (moves and not recorder.stats()["durable_blocks"]):
+            assert time.monotonic() < deadline, recorder.stats()
+            daqring.sim.step(0.01)
+            time.sleep(0.001)
+        stats = recorder.stats()
+    assert (stats["durable_blocks"] > 0) is (stats["durable_bytes"] > 0) is moves
+    assert stats["durable_blocks"] <= stats["samples"] / 1000 + 1
+    with daqring.Recorder(task, None) as recorder:
+        assert recorder.stats()["durable_bytes"] is None
+
+
+def test_groups_and_channels_have_properties_of_the_user(make_task, tmp_path):
+    path = tmp_path / "run.tdms"
+    task = make_task(name="rig")
+    own = {
+        "operator": "Ada",
+        "rig": {"fixture": 3},
+        "rig/Dev1/ai1": {"sensor": "K-12"},
+        "Dev1/ai2": {"ok": True},
+    }
+    daqring.record(task, path, samples=1000, properties=own, progress=False)
+    with nptdms.TdmsFile.open(path) as file:
+        group = file["rig"]
+        assert (file.properties["operator"], group.properties["fixture"]) == ("Ada", 3)
+        assert "rig" not in file.properties
+        sensors = [channel.properties.get("sensor") for channel in group.channels()]
+        assert sensors == [None, "K-12", None, None]
+        assert group["Dev1/ai2"].properties["ok"]
+    for wrong, message in (
+        (
+            {"gir": {"fixture": 3}},
+            "'gir' is to have .* no such task or channel; there are 'rig', 'rig/Dev1/ai0'",
+        ),
+        ({"rig": {"fixture": [3]}}, "'fixture' must be a text"),
+        ({"rig": {"wf_increment": 1.0}}, "'wf_increment' cannot be set"),
+    ):
+        with pytest.raises(daqring.TaskError, match=message):
+            daqring.record(task, tmp_path / "x.tdms", samples=1000, properties=wrong, progress=False)
+    assert not (tmp_path / "x.tdms").exists()
+
+
 def test_a_program_that_does_not_wait_is_told_of_the_disk_too(make_task, tmp_path, caplog):
     path = tmp_path / "long.tdms"
     log = daqring.LogOptions(warn_left="40000 d")
@@ -321,6 +369,23 @@ def test_the_command_line_has_them_too(tmp_path):
     verified = run("verify", tmp_path / "bare.tdms")
     assert verified.returncode == 0
     assert "data not checked" in verified.stdout
+    flags = (
+        "--property",
+        "operator=Ada",
+        "--property",
+        "ai:fixture=3",
+        "--property",
+        "ai/Dev1/ai1:sensor=K:12=b",
+    )
+    labelled = record(tmp_path / "labelled.tdms", *flags)
+    assert labelled.returncode == 0, labelled.stderr
+    log = daqring.open(tmp_path / "labelled.tdms")
+    assert log.properties["operator"] == "Ada"
+    assert log.groups["ai"].properties["fixture"] == "3"
+    assert log["ai/Dev1/ai1"].properties["sensor"] == "K:12=b"
+    unknown = record(tmp_path / "unknown.tdms", "--property", "nobody:fixture=3")
+    assert unknown.returncode == 1
+    assert "no such task or channel" in unknown.stderr
     both = record(tmp_path / "both.tdms", "--direct", "--buffered")
     assert both.returncode != 0
     assert "not allowed with" in both.stderr

@@ -60,6 +60,9 @@ class Acquisition:
         linked: bool,
     ) -> None:
         self.number = number
+        #: The user's own properties of the group, and of channels by their names.
+        self.properties: dict[str, Any] = {}
+        self.channel_properties: dict[str, dict[str, Any]] = {}
         if every is not None:
             every = positive("every", every)
         self.source = source = TaskSource(task, dtype, every=every, times=times, linked=linked)
@@ -132,7 +135,7 @@ class Acquisition:
         return {
             "name": source.name,
             "dt": source.dt,
-            "properties": properties,
+            "properties": properties | self.properties,
             "channels": [self._channel(channel) for channel in source.channels],
             "times": None if source.times is None else {"name": "time", "from": source.times},
             "records": source.record is not None,
@@ -145,6 +148,7 @@ class Acquisition:
                 properties[name] = value
         if channel.description:
             properties["description"] = channel.description
+        properties |= self.channel_properties.get(channel.name, {})
         lines = None
         if channel.bit is not None:
             lines = [{"name": channel.name, "bit": channel.bit, "properties": properties}]

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +34,7 @@ from daqring.log_options import _seconds as seconds_in
 from daqring.monitor import Monitor, verdicts
 from daqring.placement import Pin, Priority, placement
 from daqring.progress import ProgressBar
+from daqring.properties import Properties, Property, share_out
 from daqring.readers import Outcome, ReaderChoice
 from daqring.report import Report, combine, gravest, work_of
 from daqring.restart import RESTARTS, Restart
@@ -54,7 +55,6 @@ logger = logging.getLogger("daqring")
 
 OnLoss = Literal["stop", "continue"]
 Overflow = Literal["wait", "drop_newest", "drop_oldest", "fail"]
-Property = bool | int | float | str | datetime.datetime
 #: A read comes back within this time; what takes longer is broken off.
 STUCK = 5.0
 
@@ -74,7 +74,7 @@ def record(
     reader: ReaderChoice = "auto",
     every: float | None = None,
     times: TimesChoice = "auto",
-    properties: Mapping[str, Property] | None = None,
+    properties: Properties | None = None,
     log: LogOptions | None = None,
     name: str | None = None,
     history: float | str | None = None,
@@ -121,7 +121,9 @@ def record(
             that no other task of the recording drives) get a channel ``time`` instead: from the host's
             clock when a sample was seen, or from the measured periods where a counter measures these.
             ``"regular"``: by the rate all the same. ``"host"``: from the host's clock.
-        properties: Properties of the file, such as ``{"operator": "Ada"}``.
+        properties: Properties of the file, such as ``{"operator": "Ada"}``. A mapping under the name of a
+            task, or ``task/channel``, has those of its group or channel:
+            ``{"rig": {"fixture": 3}, "rig/Dev1/ai0": {"sensor": "K-12"}}``.
         log: How it is stored: syncs, segments, rotation of files, free space; see :class:`LogOptions`.
         name: What ``daqring top`` and ``daqring stop`` call it; by default like the file.
         history: Note the health of the recording in the log so often, in a group ``health``: seconds,
@@ -237,7 +239,7 @@ class Recorder:
         reader: ReaderChoice = "auto",
         every: float | None = None,
         times: TimesChoice = "auto",
-        properties: Mapping[str, Property] | None = None,
+        properties: Properties | None = None,
         log: LogOptions | None = None,
         name: str | None = None,
         history: float | str | None = None,
@@ -271,7 +273,6 @@ class Recorder:
         self._overflow = overflow
         self._keep_seconds = None if keep_seconds is None else positive("keep_seconds", keep_seconds)
         self._histories: dict[int, History] = {}
-        self._properties = dict(properties or {})
         self._log_options = log or LogOptions()
         self._wishes: dict[str, Any] = {
             **{"seconds": seconds, "samples": samples, "block_ms": block_ms, "read_ms": read_ms},
@@ -291,6 +292,8 @@ class Recorder:
         self._tasks = TaskSet(tasks)
         try:
             self._acquisitions = self._prepare(self._tasks)
+            #: Those of the file.
+            self._properties = share_out(properties or {}, self._acquisitions)
             self._stages = plan(stages, [_info(acquisition) for acquisition in self._acquisitions])
             self._feed = self._handed_out(_feed)
         except BaseException:
@@ -598,6 +601,10 @@ class Recorder:
             Bytes free where the log is, above what is to be kept free, and for how many seconds that
             lasts at the rate at which the log has grown (at first, at the wanted rate). ``None`` without
             a log; the seconds also where `keep` removes old files.
+        ``durable_blocks``, ``durable_bytes``
+            Blocks of all streams, and bytes of the files, that a sync has brought to the medium: no crash
+            of the machine takes these away. ``LogOptions.sync`` says when that is done. ``None`` without
+            a log.
 
         ``stages``
             Of every stage of every stream (its number in ``stream``): ``name``, ``blocks``, seconds
@@ -641,6 +648,8 @@ class Recorder:
             "slowest_write_s": counts["slowest_write_ns"] / 1e9,
             "disk_free": free,
             "disk_seconds": left,
+            "durable_blocks": counts["durable_blocks"],
+            "durable_bytes": counts["durable_bytes"],
             "streams": streams,
             "stages": counts["stages"],
             "derived": counts["derived"],

@@ -403,13 +403,17 @@ class Run:
         self._check_simulation()
 
     def _check_properties(self) -> None:
+        given: list[tuple[KeyPath, Any]] = []
         for key, value in self.description.get("properties", {}).items():
-            path: KeyPath = ("properties", key)
+            own = isinstance(value, dict)
+            given += [((key, name), one) for name, one in value.items()] if own else [((key,), value)]
+        for place, value in given:
+            path: KeyPath = ("properties", *place)
             if not isinstance(value, bool | int | float | str | datetime.datetime):
                 raise self.error(path, "must be a text, a number, true or false, or a date with a time")
             if isinstance(value, int) and not -LARGEST <= value < LARGEST:
                 raise self.error(path, f"{_short(value)} is more than 64 bits can hold")
-            if key.startswith("daqring."):
+            if str(place[-1]).startswith("daqring."):
                 raise self.error(path, "names that begin with 'daqring.' are those of the log itself")
 
     def _check_pin(self) -> None:

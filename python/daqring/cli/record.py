@@ -195,8 +195,8 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--property",
         action="append",
         default=[],
-        metavar="KEY=TEXT",
-        help="a property of the file; may be given several times",
+        metavar="[NAME:]KEY=TEXT",
+        help="a property of the file, or of the task or task/channel NAME; may be given several times",
     )
     how.add_argument("--overwrite", action="store_true", help="replace an existing file")
     storage = parser.add_argument_group("storage", "Sizes are such as '4 GB', times such as '10 min'.")
@@ -307,9 +307,15 @@ def run_of(arguments: argparse.Namespace) -> Run:
             values[key] = True
     for pair in arguments.property:
         key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise Refusal(f"--property {pair!r} is not of the form KEY=TEXT")
-        values.setdefault("properties", {})[key] = text
+        of, colon, name = key.rpartition(":")
+        if not equals or not name or (colon and not of):
+            raise Refusal(f"--property {pair!r} is not of the form KEY=TEXT or NAME:KEY=TEXT")
+        properties = values.setdefault("properties", {})
+        if colon:
+            properties = properties.setdefault(of, {})
+            if not isinstance(properties, dict):
+                raise Refusal(f"--property {pair!r}: {of!r} is a property of the file already")
+        properties[name] = text
     log = {name: value for name in STORAGE if (value := getattr(arguments, name)) is not None}
     if arguments.no_checksum:
         log["checksum"] = False

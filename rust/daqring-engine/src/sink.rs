@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daqring_log::{
     Block, BlockTimes, ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogError, LogSummary,
-    LogWriter, Properties, Record, Runs, SyncNeed,
+    LogWriter, Progress, Properties, Record, Runs, SyncNeed,
 };
 use daqring_ring::BlockHeader;
 
@@ -170,6 +170,11 @@ impl LogSink {
     /// The room that the log's disk has.
     pub fn disk_space(&self) -> DiskSpace {
         self.log.disk_space()
+    }
+
+    /// How far the log has come.
+    pub fn progress(&self) -> Progress {
+        self.log.progress()
     }
 
     /// Where notes for this log are taken.

@@ -282,6 +282,22 @@ impl Durable {
     }
 }
 
+/// How far a log has come, for any thread to look at.
+#[derive(Clone)]
+pub struct Progress(pub(crate) Arc<Durable>);
+
+impl Progress {
+    /// What was handed to the operating system.
+    pub fn written(&self) -> Position {
+        self.0.state().written
+    }
+
+    /// What a crash of the machine cannot take away any more.
+    pub fn durable(&self) -> Position {
+        self.0.position()
+    }
+}
+
 /// Syncs the log from a thread that is not the writer's.
 ///
 /// Once it was taken, the writer only says when a sync is due and leaves doing it to the handle's owner.

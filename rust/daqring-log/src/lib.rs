@@ -72,7 +72,7 @@ mod writer;
 
 pub use defragment::{DefragmentReport, defragment};
 pub use dispatch::{Kernel, dispatch};
-pub use durable::{Position, SyncHandle, SyncNeed};
+pub use durable::{Position, Progress, SyncHandle, SyncNeed};
 pub use error::LogError;
 pub use layout::{
     Block, ChannelSpec, ClockPair, DataType, Gap, GapCause, GroupSpec, LOST_UNKNOWN, PlacedRecord,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::durable::{Closing, Durable, Position, Request, SyncHandle};
+use crate::durable::{Closing, Durable, Position, Progress, Request, SyncHandle};
 use crate::error::LogError;
 use crate::gather::{Gather, Piece};
 use crate::layout::{
@@ -382,6 +382,11 @@ impl LogWriter {
     /// What a crash of the machine cannot take away any more.
     pub fn durable(&self) -> Position {
         self.durable.position()
+    }
+
+    /// How far it has come, for any thread to look at.
+    pub fn progress(&self) -> Progress {
+        Progress(Arc::clone(&self.durable))
     }
 
     /// Why, in a few words.

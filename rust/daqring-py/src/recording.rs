@@ -9,7 +9,9 @@ use daqring_engine::{
     EngineError, Feed, Layout, LogSink, Note, Notes, NullSink, RecordingOptions, RecordingStats,
     Sink, StreamOptions, StreamStats, WorkStats,
 };
-use daqring_log::{ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Scale};
+use daqring_log::{
+    ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Progress, Scale,
+};
 use daqring_ring::slots::{ReserveError, SlotOptions, SlotProducer};
 use daqring_ring::{Policy, WaitStrategy};
 use pyo3::exceptions::{PyBlockingIOError, PyIndexError, PyRuntimeError, PyValueError};
@@ -77,6 +79,7 @@ pub(crate) struct Recording {
     /// What stages use; dropped after `running`, whose threads have ended then.
     _keep: Vec<Py<PyAny>>,
     space: Option<DiskSpace>,
+    progress: Option<Progress>,
     placement: Arc<Placement>,
 }
 
@@ -265,6 +268,7 @@ impl Recording {
             }
             let mut notes = Notes::default();
             let mut space = None;
+            let mut progress = None;
             let sink: Box<dyn Sink> = match path {
                 None => Box::new(NullSink),
                 Some(path) => {
@@ -286,6 +290,7 @@ impl Recording {
                     }
                     notes = sink.notes();
                     space = Some(sink.disk_space());
+                    progress = Some(sink.progress());
                     Box::new(sink)
                 }
             };
@@ -313,6 +318,7 @@ impl Recording {
                 outstanding: Mutex::new(Vec::new()),
                 notes,
                 space,
+                progress,
                 placement,
             })
         })
@@ -539,6 +545,9 @@ impl Recording {
         let left = space.and_then(DiskSpace::time_left);
         dict.set_item("disk_free", space.and_then(DiskSpace::free))?;
         dict.set_item("disk_seconds", left.map(|left| left.as_secs_f64()))?;
+        let durable = self.progress.as_ref().map(Progress::durable);
+        dict.set_item("durable_blocks", durable.map(|durable| durable.blocks))?;
+        dict.set_item("durable_bytes", durable.map(|durable| durable.bytes))?;
         Ok(Some(dict))
     }
 
