@@ -118,6 +118,21 @@ def test_flags_win_over_the_file(folder):
     assert not (folder / "other.tdms").exists()
 
 
+def test_properties_of_a_group_and_of_a_channel(folder):
+    own = '[properties.volts]\nfixture = 3\n[properties."temperatures/bath"]\nsensor = "K-12"\n\n[simulation]'
+    (folder / "run.toml").write_text(RUN.replace("[simulation]", own, 1))
+    result = record("run.toml", "--property", "volts:fixture=4")
+    assert result.returncode == 0, result.stderr
+    log = daqring.open("run.tdms")
+    assert log.properties["operator"] == "Ada"
+    assert log.groups["volts"].properties["fixture"] == "4"
+    assert log["temperatures/bath"].properties["sensor"] == "K-12"
+    (folder / "run.toml").write_text(RUN.replace("[simulation]", own.replace('"K-12"', "[1]"), 1))
+    wrong = record("run.toml", "--overwrite")
+    assert wrong.returncode == 1
+    assert "properties.temperatures/bath.sensor: must be a text" in wrong.stderr
+
+
 def test_devices_of_a_run_file_keep_all_that_is_said_of_them(folder):
     devices = """
 [simulation.devices.cDAQ1Mod1]
