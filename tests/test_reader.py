@@ -394,6 +394,32 @@ def test_foreign_reads_among_short_reads_are_counted(make_task, tmp_path, monkey
             assert_pattern(codes, channel, first)
 
 
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
+def test_a_full_ring_drops_whole_reads_and_tells(make_task, reader, overflow):
+    """Nobody takes blocks until the end: what was dropped, and what was not, add up."""
+    task = make_task("Dev1/ai0:1", clock="stepped", name="rig")
+    stream = daqring.stream(task, samples=600_000, block_ms=10, read_ms=3, overflow=overflow, reader=reader)
+    stream.start()
+    for _ in range(28):
+        daqring.sim.step(0.25)
+        time.sleep(0.02)
+    assert stream.recorder.wait(60)
+    position = seen = lost = 0
+    with pytest.warns(daqring.SamplesLostWarning):  # noqa: PT031
+        for block in stream:
+            if block.gap_before is not None:
+                assert (block.gap_before.first_sample, block.gap_before.cause) == (position, "overrun")
+                lost += block.gap_before.count
+                position += block.gap_before.count
+            assert block.first_sample == position
+            for channel in range(2):
+                assert_pattern(block.data[channel], channel, position)
+            position += block.samples
+            seen += block.samples
+    assert seen == stream.report.samples_per_channel < 600_000
+    assert seen + stream.report.lost == 600_000
+
+
 def test_a_block_that_does_not_fill_is_given_away(simulator, make_task, tmp_path, reader):
     """Where samples fail to come, those that came do not wait for them."""
     task = make_task("Dev1/ai0", 1000, clock="stepped")
