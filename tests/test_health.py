@@ -513,6 +513,11 @@ def test_lines_of_health_lose_nothing_on_a_narrow_terminal(width):
     assert not any(line.endswith("…") for line in lines)
 
 
+def test_slow_recordings_are_told_in_small_units():
+    health = watch().look(figures(wanted_mb_per_s=0.002, bytes=15_000)).to_dict()
+    assert health_lines(health)[1].strip().startswith("1.5 of 2.0 kB/s; room")
+
+
 def test_many_channels_are_shown_on_few_lines():
     values = {f"volts/Dev1/ai{number}": (-1.25, "V") for number in range(200)}
     lines = health_lines(watch().look(figures(), values).to_dict(), width=79)

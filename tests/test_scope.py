@@ -164,6 +164,17 @@ def test_the_envelope_of_a_stage_is_read_in_the_place_of_samples(
         shown.close()
 
 
+@pytest.mark.parametrize(("channels", "plots"), [(2, 2), (8, 8), (9, 1)])
+def test_few_channels_have_plots_of_their_own(application, make_task, tmp_path, channels, plots):
+    daqring.record(make_task(f"Dev1/ai0:{channels - 1}"), tmp_path / "run.tdms", samples=1000)
+    shown = scope.Scope(tmp_path / "run.tdms")
+    try:
+        assert len(shown.curves) == channels
+        assert len(shown._plots) == plots
+    finally:
+        shown.close()
+
+
 def test_a_running_recording_is_followed_from_file_to_file(application, tmp_path):
     out = tmp_path / "rig_{index}.tdms"
     process = subprocess.Popen(

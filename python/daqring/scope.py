@@ -37,6 +37,10 @@ COLUMNS = 1000
 PER_COLUMN = 2000
 #: And of all channels together, at each look.
 PER_LOOK = 8_000_000
+#: Up to so many channels have a plot each; more share those of their units.
+STRIPS = 8
+#: Of a recording that rotates the last files are looked at, so many at most.
+FILES = 4
 #: Milliseconds between two looks at a log that grows, at least; and at least so many times what a look takes.
 PERIOD_MS = 500
 PAUSE = 4
@@ -109,7 +113,7 @@ def _envelopes(log: Any, group: str, channel: LogChannel) -> tuple[LogChannel, L
 
 
 class Scope:
-    """The window: a plot for every unit of the log, a curve for every channel. Needs a Qt application.
+    """The window: a plot for every channel, or for every unit where there are many. Needs a Qt application.
 
     With `seconds` it shows the newest ones, the newest sample at 0, and goes on from file to file.
     """
@@ -135,13 +139,13 @@ class Scope:
         self.look()
 
     def _open(self) -> Any:
-        """The log as it is now: of a recording that rotates, its last two files."""
+        """The log as it is now: of a recording that rotates, its last files."""
         files = files_of(self._path) if self._seconds is not None else [self._path]
         if self._seconds is None or len(files) < 2:
             self.files = files or [self._path]
             return daqring.open(self.files[-1])
         try:
-            self.files = files[-2:]
+            self.files = files[-FILES:]
             return daqring.open(self.files)
         except (DaqringError, ValueError):
             # Of another recording, or removed by now; or the newest has no samples yet.
@@ -166,7 +170,9 @@ class Scope:
             ]
             newest = None
             for group, channel in shown:
-                self._draw(log, group, channel, PER_LOOK // (COLUMNS * len(shown)))
+                self._draw(
+                    log, group, channel, PER_LOOK // (COLUMNS * len(shown)), strips=len(shown) <= STRIPS
+                )
                 if channel.t0 is not None and (newest is None or channel.dt * len(channel) > newest[0]):
                     newest = (channel.dt * len(channel), channel.t0)
             self.finished = log.finished
@@ -185,7 +191,9 @@ class Scope:
             title += f", {max(0.0, time.time() - sample):.1f} s ago"
         self.window.setWindowTitle(title)
 
-    def _draw(self, log: Any, group: str, channel: LogChannel, per_column: int) -> None:
+    def _draw(
+        self, log: Any, group: str, channel: LogChannel, per_column: int, *, strips: bool = False
+    ) -> None:
         dt = channel.dt or 1.0
         seconds = len(channel) * dt if self._seconds is None else min(self._seconds, len(channel) * dt)
         made = _envelopes(log, group, channel)
@@ -205,23 +213,36 @@ class Scope:
         if key not in self.curves:
             if not len(times):
                 return
-            self.curves[key] = self._curves(f"{group}/{channel.name}", channel.unit)
+            self.curves[key] = self._curves(f"{group}/{channel.name}", channel.unit, strips=strips)
         if self._seconds is not None and len(times):
             times = times - times[-1]
         for curve, values in zip(self.curves[key], (low, high), strict=True):
             curve.setData(times, values)
 
-    def _curves(self, name: str, unit: str) -> tuple[Any, Any]:
-        plot = self._plots.get(unit)
+    def _curves(self, name: str, unit: str, *, strips: bool) -> tuple[Any, Any]:
+        """Two curves and what is between them: in a plot of their own, or in that of their unit."""
+        place = name if strips else unit
+        plot = self._plots.get(place)
         if plot is None:
-            plot = self._plots[unit] = self.window.addPlot(row=len(self._plots), col=0)
-            plot.addLegend()
+            plot = self._plots[place] = self.window.addPlot(row=len(self._plots), col=0)
             plot.showGrid(x=True, y=True, alpha=0.3)
-            plot.setLabel("left", unit or "value")
+            # Scales of all plots are equally wide, so that the times stand below each other.
+            plot.getAxis("left").setWidth(70)
+            plot.getAxis("bottom").enableAutoSIPrefix(False)
+            if strips:
+                plot.setTitle(f"{name} ({unit})" if unit else name, size="9pt", color="w")
+            else:
+                plot.addLegend(brush=(0, 0, 0, 220), labelTextColor="w")
+                plot.setLabel("left", unit or "value")
+            first, *others = self._plots.values()
+            for other in others:
+                other.setXLink(first)
             since = "since the first sample" if self._seconds is None else "before the newest sample"
-            plot.setLabel("bottom", f"seconds {since}")
+            for each in self._plots.values():
+                each.setLabel("bottom", f"seconds {since}" if each is plot else None)
+                each.showLabel("bottom", each is plot)
         colour = self._pens.intColor(5 * len(self.curves) % 12, hues=12)
-        low = plot.plot(pen=colour, name=name)
+        low = plot.plot(pen=colour, name=None if strips else name)
         high = plot.plot(pen=colour)
         plot.addItem(self._pens.FillBetweenItem(low, high, brush=(*colour.getRgb()[:3], 80)))
         return low, high

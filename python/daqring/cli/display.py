@@ -59,8 +59,12 @@ def health_lines(health: dict[str, Any], head: str = "", width: int = 100) -> li
         filled = round(done * long)
         begin += f"[{'#' * filled}{'.' * (long - filled)}] {done:.0%} " if long > 3 else f"{done:.0%} "
     lines = _filled(begin, figures, ", ", width)
+    actual, wanted_rate = health["actual_mb_per_s"], health["wanted_mb_per_s"]
+    slow = wanted_rate < 0.1
     figures = [
-        f"{health['actual_mb_per_s']:,.1f} of {health['wanted_mb_per_s']:,.1f} MB/s",
+        f"{actual * 1e3:,.1f} of {wanted_rate * 1e3:,.1f} kB/s"
+        if slow
+        else f"{actual:,.1f} of {wanted_rate:,.1f} MB/s",
         f"room: ring {duration(health['ring_margin'])}, driver {duration(health['driver_margin'])}",
         f"slowest write {duration(health['slowest_write'])}",
     ]
