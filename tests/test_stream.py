@@ -332,7 +332,10 @@ def test_what_a_full_ring_drops_is_told(make_task, tmp_path, reader, overflow):
     assert seen == report.samples_per_channel < 600_000
     assert seen + report.lost == 600_000
     assert lost > 0 if overflow == "drop_oldest" else position < 600_000
-    told = [gap for _, gap in daqring.open(tmp_path / "a.tdms").gaps]
+    log = daqring.open(tmp_path / "a.tdms")
+    told = [gap for _, gap in log.gaps]
+    assert list(report.gaps) == told
+    assert log.properties["daqring.lost"] == report.lost
     assert {gap.cause for gap in told} == {"overrun"}
     assert sum(gap.count for gap in told) == report.lost
 

@@ -328,6 +328,7 @@ class Acquisition:
         waiting = counts["committed"] - sum(counts[way] for way in ("written", "gated", "dropped", "failed"))
         backlog = reader.backlog
         gaps = (*(gap for outcome in self.past for gap in outcome.gaps), *reader.gaps)
+        holes = len(gaps) + len(counts["overruns"])
         wanted = self.bytes_per_second / 1e6
         return {
             "name": source.name,
@@ -349,7 +350,7 @@ class Acquisition:
             + counts["dropped_samples"]
             + counts["failed_samples"],
             "lost_unknown": any(count is None for _, count, _ in gaps),
-            "gaps": len(gaps),
+            "gaps": holes,
             "ring_fill": waiting / slots,
             "ring_high_water": counts["high_water"] / slots,
             "ring_margin_s": max(slots - waiting, 0) * self.block / source.rate,
@@ -367,7 +368,10 @@ class Acquisition:
     def report(self, counts: dict[str, Any], outcome: Outcome, *, stop_reason: str) -> StreamReport:
         """What was recorded of the task; `counts` are those of the native module at rest."""
         source = self.source
-        gaps = tuple(Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in outcome.gaps)
+        counted = tuple(Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in outcome.gaps)
+        # Those of the ring, which the reader does not know of: `dropped_samples` counts them.
+        dropped = (Gap(first, count, "overrun") for first, count in counts["overruns"])
+        gaps = tuple(sorted((*counted, *dropped), key=lambda gap: gap.first_sample))
         duration = outcome.ended_at - self.started_at
         free = counts["slots"] - counts["high_water"]
         error = outcome.crash or outcome.failure
@@ -380,7 +384,9 @@ class Acquisition:
             samples=counts["written_samples"] * len(source.channels),
             gated=counts["gated_samples"],
             blocks=counts["written"],
-            lost=sum(gap.count or 0 for gap in gaps) + counts["failed_samples"] + counts["dropped_samples"],
+            lost=sum(gap.count or 0 for gap in counted)
+            + counts["failed_samples"]
+            + counts["dropped_samples"],
             lost_unknown=any(gap.count is None for gap in gaps),
             gaps=gaps,
             acquired=outcome.acquired,

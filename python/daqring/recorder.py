@@ -55,6 +55,8 @@ logger = logging.getLogger("daqring")
 
 OnLoss = Literal["stop", "continue"]
 Overflow = Literal["wait", "drop_newest", "drop_oldest", "fail"]
+#: Signals that ask a process to end: by itself, and because its terminal was closed.
+ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 #: A read comes back within this time; what takes longer is broken off.
 STUCK = 5.0
 
@@ -191,7 +193,7 @@ def record(
         priority=priority,
     )
     bar = ProgressBar(enabled=progress)
-    with _ended_by_sigterm():
+    with _ended_by_signals():
         recorder.start()
         try:
             while not recorder.wait(bar.interval):
@@ -1215,6 +1217,9 @@ class Recorder:
 
     def _final_properties(self, reason: str, outcomes: list[Outcome]) -> dict[str, Property]:
         gaps = [count for outcome in outcomes for _, count, _ in outcome.gaps]
+        counts = None if self._native is None else self._native.stats()
+        # By the ring; final, because nothing comes any more.
+        dropped = 0 if counts is None else sum(stream["dropped_samples"] for stream in counts["streams"])
         acquired = [outcome.acquired for outcome in outcomes]
         wanted = self.wanted
         return {
@@ -1222,7 +1227,7 @@ class Recorder:
             "daqring.reader": "; ".join(
                 dict.fromkeys(acquisition.reader_kind for acquisition in self._acquisitions)
             ),
-            "daqring.lost": sum(count or 0 for count in gaps),
+            "daqring.lost": sum(count or 0 for count in gaps) + dropped,
             "daqring.lost_unknown": None in gaps,
             **({} if wanted is None else {"daqring.requested": wanted}),
             **({} if None in acquired else {"daqring.acquired": sum(count or 0 for count in acquired)}),
@@ -1276,21 +1281,23 @@ def _checked_restart(restart: Restart | None, tasks: Tasks, no_samples: float | 
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """A request to end (SIGTERM) is taken as Ctrl-C, where nobody else takes it."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+def _ended_by_signals() -> Iterator[None]:
+    """A request to end (SIGTERM, SIGHUP) is taken as Ctrl-C, where nobody else takes it."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)
+    ours = [number for number in ENDINGS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -1306,7 +1313,7 @@ def _unbroken(recorder: Recorder, *, again: bool) -> Iterator[None]:
         came.append(number)
 
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *ENDINGS):
             handler = signal.getsignal(number)
             if callable(handler):
                 handlers[number] = handler

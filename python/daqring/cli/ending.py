@@ -1,8 +1,8 @@
 """A recording in the foreground, and the ways in which it is told to end.
 
-Ctrl-C, SIGTERM, and on Windows the closing of the console, a logoff and a shutdown end it in order:
-the file is finished and the report told. A second Ctrl-C (or SIGTERM) insists and leaves at once;
-the file is then as after a crash, for ``daqring recover``.
+Ctrl-C, SIGTERM, SIGHUP (the terminal was closed; not under ``nohup``), and on Windows the closing of the
+console, a logoff and a shutdown end it in order: the file is finished and the report told. A second
+Ctrl-C (or SIGTERM) insists and leaves at once; the file is then as after a crash, for ``daqring recover``.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Ending:
         self._asked = threading.Event()
         self._over = threading.Event()
         self._kept: dict[int, Any] = {}
+        # Of a terminal that is gone nobody can say any more that it was one.
+        self._terminals = [stream for stream in (1, 2) if os.isatty(stream)]
         self._stack = contextlib.ExitStack()
         self._keep_awake = keep_awake
         self._metrics = metrics
@@ -63,6 +65,9 @@ class Ending:
         if threading.current_thread() is threading.main_thread():
             for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}:
                 self._kept[number] = signal.signal(number, self._signalled)
+            # Who ignores it, as nohup does, wants the recording to outlive the terminal.
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+                self._kept[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hung_up)
         if sys.platform == "win32":
             self._stack.enter_context(_console_handler(self._console_closes))
         if self._keep_awake:
@@ -118,6 +123,15 @@ class Ending:
         self._asked.set()
         if sys.stderr.isatty():
             os.write(2, b"\ndaqring: ending in order; once more leaves at once\n")
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        # Writing to a terminal that is gone is an error, and nobody would read it.
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in self._terminals:
+                os.dup2(nowhere, stream)
+            os.close(nowhere)
+        self._asked.set()
 
     def _console_closes(self) -> None:
         """In a thread of the system's: the process is ended as soon as this returns."""

@@ -410,6 +410,11 @@ impl Recording {
                         .snapshot(stream.monitor.counters(), stream.slots)
                 })
                 .collect(),
+            overruns: shared
+                .streams
+                .iter()
+                .map(|stream| stream.tally.overruns())
+                .collect(),
             derived: shared
                 .derived
                 .iter()

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use daqring_log::LOST_UNKNOWN;
@@ -16,6 +17,8 @@ pub(crate) struct StreamTally {
     pub(crate) failed_samples: AtomicU64,
     pub(crate) lost_before: AtomicU64,
     pub(crate) lost_unknown: AtomicU64,
+    /// Where the ring dropped blocks: first sample and number.
+    overruns: Mutex<Vec<(u64, u64)>>,
 }
 
 impl StreamTally {
@@ -41,6 +44,22 @@ impl StreamTally {
         if header.gap != 0 || header.lost_before != 0 {
             self.lost(header.lost_before);
         }
+        // A ring that drops blocks leaves the cause to others.
+        if header.gap == 0 && header.lost_before != 0 && header.lost_before != LOST_UNKNOWN {
+            self.overruns_locked().push((
+                header.first_sample.saturating_sub(header.lost_before),
+                header.lost_before,
+            ));
+        }
+    }
+
+    fn overruns_locked(&self) -> MutexGuard<'_, Vec<(u64, u64)>> {
+        // A panic between two pushes leaves whole entries.
+        self.overruns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn overruns(&self) -> Vec<(u64, u64)> {
+        self.overruns_locked().clone()
     }
 
     /// Counts a loss: samples per channel, [`LOST_UNKNOWN`] where the number is not known.
@@ -225,6 +244,8 @@ pub struct DerivedStats {
 pub struct RecordingStats {
     /// One entry per stream.
     pub streams: Vec<StreamStats>,
+    /// Of each stream, where its ring dropped blocks: first sample and number of samples.
+    pub overruns: Vec<Vec<(u64, u64)>>,
     /// Streams that stages put out; their indices follow those of `streams`.
     pub derived: Vec<DerivedStats>,
     /// The stages, stream by stream in the order of their work.

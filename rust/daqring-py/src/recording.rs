@@ -653,8 +653,9 @@ fn now_ns() -> i64 {
 fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     let mut streams = Vec::new();
-    for stream in &stats.streams {
+    for (stream, overruns) in stats.streams.iter().zip(&stats.overruns) {
         let entry = PyDict::new(py);
+        entry.set_item("overruns", overruns)?;
         for (name, value) in [
             ("slots", stream.slots),
             ("high_water", stream.high_water),
