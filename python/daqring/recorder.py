@@ -1196,9 +1196,11 @@ class Recorder:
             # Whoever has not set up logging is told by a warning or an exception.
             verdicts.log(
                 level,
-                "%s ended (%s): %d samples in all, lost %d%s",
+                "%s ended (%s%s): %d samples in all, lost %d%s",
                 self,
                 report.stop_reason,
+                # On one line.
+                f": {' '.join(str(self._error).split())}" if self._error is not None else "",
                 report.samples,
                 report.lost,
                 " and an unknown number more" if report.lost_unknown else "",

@@ -106,9 +106,11 @@ class _Figures:
 
     @property
     def complete(self) -> bool:
-        """Whether every sample that was asked for is in the log, or was gated."""
-        return not self.samples_lost and (
-            self.requested is None or self.samples_per_channel + self.gated == self.requested
+        """Whether every sample that was asked for is in the log, or was gated, and nothing went wrong."""
+        return (
+            not self.samples_lost
+            and self.error is None
+            and (self.requested is None or self.samples_per_channel + self.gated == self.requested)
         )
 
     @property

@@ -26,3 +26,5 @@ napoleon_preprocess_types = True
 
 html_theme = "furo"
 html_title = "daqring"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
