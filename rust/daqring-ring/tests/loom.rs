@@ -121,6 +121,27 @@ fn spsc_batches_and_deferred_publication() {
     });
 }
 
+/// Without a wait, whose fences would order everything: "closed" must not overtake the last value.
+#[test]
+fn spsc_closed_is_told_after_the_last_value() {
+    model(3, || {
+        let (mut producer, mut consumer) = spsc::ring(1, WaitStrategy::Park);
+        let writer = thread::spawn(move || {
+            producer.try_push(Box::new(7)).unwrap();
+        });
+        let mut got = None;
+        loop {
+            match consumer.try_pop() {
+                Ok(value) => got = Some(value),
+                Err(PopError::Closed) => break,
+                Err(_) => thread::yield_now(),
+            }
+        }
+        assert_eq!(got, Some(Box::new(7)));
+        writer.join().unwrap();
+    });
+}
+
 #[test]
 fn spsc_close_by_the_consumer_wakes_the_producer() {
     model(3, || {
