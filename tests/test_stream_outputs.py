@@ -324,6 +324,8 @@ def test_periods_have_their_times_in_the_log_only(simulator, tmp_path):
         task.timing.cfg_implicit_timing(sample_mode=AcquisitionType.FINITE, samps_per_chan=50)
         with pytest.raises(daqring.TaskError, match="statistics cannot work on 'counter'"):
             daqring.Recorder(task, None, stages=[Statistics(0.1)])
+        with pytest.raises(daqring.TaskError, match="scaling cannot work on 'counter'"):
+            daqring.Recorder(task, None, stages=[Scale()])
         before = np.datetime64(time.time_ns(), "ns")
         stream = daqring.stream(task, tmp_path / "a.tdms", stages=[Native(mine, outputs=["one"])])
         blocks = list(stream)

@@ -1257,6 +1257,7 @@ def _info(acquisition: Acquisition) -> StreamInfo:
         dtype=source.dtype,
         steady=source.dt is not None,
         records=source.record is not None,
+        sums_of_values=source.times in ("periods", "frequencies"),
     )
 
 

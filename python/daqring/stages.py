@@ -83,6 +83,8 @@ class StreamInfo:
     steady: bool = True
     #: Whether they are records of triggers, with holes between them.
     records: bool = False
+    #: Whether their times are sums of the values themselves (counters that measure periods).
+    sums_of_values: bool = False
 
     def put_out(
         self, name: str, channels: Sequence[str], dtype: object, *, every: float = 1.0, steady: bool = True
@@ -262,6 +264,11 @@ class Scale:
         return not self.only
 
     def to_native(self, stream: StreamInfo) -> dict[str, Any]:
+        if stream.sums_of_values:
+            raise TaskError(
+                f"scaling cannot work on {stream.name!r}, whose times are sums of its values; they are "
+                "in its unit already"
+            )
         return {"kind": "scale", "name": self.name, "log": self.log, "dtype": _float(self.dtype)}
 
     def puts_out(self, stream: StreamInfo) -> StreamInfo:
