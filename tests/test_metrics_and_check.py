@@ -12,7 +12,7 @@ import daqring
 import daqring.cli
 import pytest
 from daqring import _native, metrics
-from daqring.preflight import _reasons
+from daqring.preflight import _reasons, preflight
 from test_cli import run
 from test_runfile import daqring_main
 
@@ -150,7 +150,7 @@ def test_check_says_that_a_disk_is_full(tmp_path):
 FOUND = {
     **{"disk_margin": 10.0, "disk_mb_per_s": 1000.0, "wanted_mb_per_s": 100.0, "cpu_load": 0.05, "cores": 2},
     **{"ring_seconds": 2.0, "slowest_write": 0.01, "ring_bytes": 10**8, "memory_available": 10**10},
-    **{"disk_seconds": 1e5, "seconds": None, "tasks": ()},
+    **{"disk_seconds": 1e5, "seconds": None, "tasks": (), "stages_mb_per_s": None, "stages_margin": None},
 }
 
 
@@ -160,6 +160,8 @@ FOUND = {
         ({}, "", ""),
         ({"disk_margin": 1.5}, "", "1.5 times the 100.0 MB/s wanted"),
         ({"disk_margin": 1.1}, "the disk takes 1,000.0 MB/s", ""),
+        ({"stages_mb_per_s": 150.0, "stages_margin": 1.5}, "", "the stages take 150.0 MB/s, 1.5 times the"),
+        ({"stages_mb_per_s": 50.0, "stages_margin": 0.5}, "more workers may help", ""),
         ({"cpu_load": 0.5}, "", "writing alone takes 50% of the 2 cores"),
         ({"cpu_load": 0.9}, "writing alone", ""),
         ({"slowest_write": 1.0}, "", "the ring bridges 2.00 s"),
@@ -177,6 +179,30 @@ def test_reasons(changed, bad, watch):
     assert [len(reasons) for reasons in found] == [bool(bad), bool(watch)]
     assert bad in "".join(found[0])
     assert watch in "".join(found[1])
+
+
+@pytest.mark.parametrize("reader_dtype", ["raw", "float64"])
+def test_stages_are_measured(make_task, tmp_path, reader_dtype):
+    """What they take on noise is told, whatever type the samples have; the recorder is as before."""
+    from daqring.stages import Decimate, Statistics
+
+    stages = [Statistics(), Decimate(10, name="slow")]
+    recorder = daqring.Recorder(make_task(), tmp_path / "run.tdms", dtype=reader_dtype, stages=stages)
+    found = preflight(recorder, tmp_path)
+    assert found.stages_mb_per_s is not None
+    assert found.stages_margin == pytest.approx(found.stages_mb_per_s / found.wanted_mb_per_s)
+    assert list(tmp_path.iterdir()) == []
+    without = daqring.Recorder(make_task(), tmp_path / "run.tdms")
+    assert preflight(without, tmp_path).stages_margin is None
+
+
+def test_a_stage_that_fails_cannot_be_measured(make_task, tmp_path):
+    from daqring.stages import Native, block_function
+
+    refuses = block_function(lambda *arguments: 5)
+    recorder = daqring.Recorder(make_task(), tmp_path / "run.tdms", stages=[Native(refuses)])
+    with pytest.raises(daqring.RecordingError, match=r"a stage cannot be measured: .*5"):
+        preflight(recorder, tmp_path)
 
 
 def test_a_ring_of_files_is_never_full():

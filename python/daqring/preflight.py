@@ -25,6 +25,8 @@ __all__ = ["Preflight", "preflight"]
 
 #: The disk should take this many times the wanted rate, and must take so many.
 DISK_WATCH, DISK_BAD = 2.0, 1.2
+#: And so must the stages. Bytes that they work on to find out: half a second of the recording, within these.
+STAGED = (16 << 20, 256 << 20)
 #: Parts of all cores that writing may take.
 CPU_WATCH, CPU_BAD = 0.4, 0.8
 #: The disk should last so long, and must last so long (s), where no duration is asked for.
@@ -53,6 +55,10 @@ class Preflight:
     measured_bytes: int
     #: Times the wanted rate that the disk can take.
     disk_margin: float
+    #: What the stages can take, on noise and without a log, and how many times the wanted rate that is;
+    #: ``None`` where there are none.
+    stages_mb_per_s: float | None
+    stages_margin: float | None
     #: Longest time that the log took for a block.
     slowest_write: float
     #: For how long the ring bridges a pause of the disk.
@@ -105,6 +111,7 @@ def preflight(recorder: Recorder, folder: str | os.PathLike[str]) -> Preflight:
         log=recorder._log | {"keep_bytes": None},
         total=int(min(max(2 * wanted, WRITTEN[0]), WRITTEN[1], OF_FREE * free)),
     )
+    stages = _measure_stages(recorder)
     lengths = [
         each.wanted / each.source.rate
         for each in acquisitions
@@ -127,6 +134,8 @@ def preflight(recorder: Recorder, folder: str | os.PathLike[str]) -> Preflight:
         ),
         "wanted_mb_per_s": wanted / 1e6,
         "disk_margin": measured["disk_mb_per_s"] * 1e6 / wanted if wanted else math.inf,
+        "stages_mb_per_s": stages,
+        "stages_margin": None if stages is None else stages * 1e6 / wanted if wanted else math.inf,
         "ring_seconds": min(
             each.slots * each.block * each.frame / each.bytes_per_second
             if each.bytes_per_second
@@ -195,6 +204,56 @@ def _measure(
     }
 
 
+def _measure_stages(recorder: Recorder) -> float | None:
+    """MB/s that the recorder's stages can take of its tasks together; ``None`` where there are none."""
+    # Of streams with a rate of their own: others are slow.
+    working = [
+        (each, planned)
+        for each, planned in zip(recorder._acquisitions, recorder._stages, strict=True)
+        if planned["stages"] and each.bytes_per_second and not each.source.timed and not each.source.record
+    ]
+    if not working:
+        return None
+    native = _native.Recording(
+        None,
+        [{**each.stream(), **planned, "overflow": "wait"} for each, planned in working],
+        workers=recorder._workers,
+    )
+    wanted = sum(each.bytes_per_second for each, _ in working)
+    total = min(max(wanted / 2, STAGED[0]), STAGED[1])
+    random = np.random.default_rng(1)
+    noise = [
+        random.integers(-1000, 1000, each.block * each.source.width).astype(each.source.dtype).view(np.uint8)
+        for each, _ in working
+    ]
+    blocks = [
+        max(2, math.ceil(total * each.bytes_per_second / wanted / len(data)))
+        for (each, _), data in zip(working, noise, strict=True)
+    ]
+    began, written, failed = time.perf_counter(), 0, None
+    try:
+        for number in range(max(blocks)):
+            for stream, ((each, _), data) in enumerate(zip(working, noise, strict=True)):
+                slot = None
+                while number < blocks[stream] and slot is None and failed is None:
+                    slot = native.reserve(stream, 0.25)
+                    failed = native.failure()
+                if slot is None:
+                    continue
+                view = memoryview(slot)
+                np.frombuffer(view, np.uint8, len(data))[:] = data
+                view.release()
+                slot.commit(len(data), samples=each.block, first_sample=number * each.block)
+                written += len(data)
+    finally:
+        failed = native.finish([], {})["error"] or failed
+    took = time.perf_counter() - began
+    if failed is not None:
+        raise RecordingError(f"a stage cannot be measured: {failed}")
+    # As much of the other tasks comes in the same time.
+    return written / took / 1e6 * sum(each.bytes_per_second for each in recorder._acquisitions) / wanted
+
+
 def _reasons(found: dict[str, Any], keeps: int | None) -> tuple[list[str], list[str]]:
     """What makes it BAD, and what makes it WATCH."""
     bad: list[str] = []
@@ -211,6 +270,13 @@ def _reasons(found: dict[str, Any], keeps: int | None) -> tuple[list[str], list[
         f"the disk takes {found['disk_mb_per_s']:,.1f} MB/s, {margin:.1f} times the "
         f"{found['wanted_mb_per_s']:,.1f} MB/s wanted",
     )
+    if found["stages_margin"] is not None:
+        judge(
+            found["stages_margin"] < DISK_WATCH,
+            found["stages_margin"] < DISK_BAD,
+            f"the stages take {found['stages_mb_per_s']:,.1f} MB/s, {found['stages_margin']:.1f} times the "
+            f"{found['wanted_mb_per_s']:,.1f} MB/s wanted: more workers may help",
+        )
     load = found["cpu_load"]
     judge(load > CPU_WATCH, load > CPU_BAD, f"writing alone takes {load:.0%} of the {found['cores']} cores")
     judge(

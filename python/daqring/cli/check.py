@@ -27,8 +27,8 @@ def add(commands: Commands) -> None:
         help="say whether this machine and disk will keep up with a recording",
         description="Check a recording before it: whether the driver takes the tasks, whether the disk is\n"
         "fast enough (measured: at most 1 GiB is written as the recording would, and removed), what\n"
-        "the processor has to do, and how long the disk lasts. Takes the run file and the flags of\n"
-        "'daqring record'.",
+        "the processor has to do, whether stages are fast enough (measured on noise), and how long\n"
+        "the disk lasts. Takes the run file and the flags of 'daqring record'.",
         usage="daqring check --ai CHANNELS --rate HZ [--seconds S] [options]\n"
         "       daqring check RUN.toml [options]",
         epilog="Example: daqring check /data/run.tdms --ai Dev1/ai0:7 --rate 1e6 --seconds 3600\n"
@@ -79,6 +79,11 @@ def _told(found: Preflight, folder: Path) -> str:
             "disk",
             f"{found.disk_mb_per_s:,.0f} MB/s ({found.disk_margin:,.1f} times that), {found.io}; slowest "
             f"write {duration(found.slowest_write)}; {size(found.measured_bytes)} written in {folder}",
+        ),
+        *(
+            []
+            if found.stages_mb_per_s is None
+            else [("stages", f"{found.stages_mb_per_s:,.0f} MB/s ({found.stages_margin:,.1f} times that)")]
         ),
         ("ring", f"{size(found.ring_bytes)}, bridges a pause of {duration(found.ring_seconds)}"),
         (
