@@ -3,9 +3,8 @@
 //!
 //! `NIDAQMX_SIM_NONSENSE_SECONDS=600` makes it run for ten minutes.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_void};
 use std::ptr::{null, null_mut};
-use std::time::{Duration, Instant};
 
 use nidaqmx_sim::abi::*;
 use nidaqmx_sim::abi_calibration::*;
@@ -15,53 +14,34 @@ use nidaqmx_sim::abi_more_inputs::*;
 use nidaqmx_sim::abi_saved::*;
 use nidaqmx_sim::control::{self, ClockMode, DeviceSpec, Fault, FaultKind, Signal};
 
-struct Random(u64);
+mod random;
+use random::{Calls, Random, assert_explained};
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
+/// Values of enumerations.
+const KNOWN: &[i32] = &[
+    10348, 10342, 10373, 16102, 16103, 10186, 10143, 16099, 16203, 10200, 10167, 15968, 15969,
+    15970, 15971, 15978, 10271, 10178, 10123, 10280, 15844, 15842, 10231, 10437, 15846, 15847,
+    15848, 10065,
+];
 
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    fn int(&mut self) -> i32 {
-        if self.below(4) == 0 {
-            return self.next() as i32;
-        }
-        self.pick(&[
-            -1, 0, 1, 3, 10348, 10342, 10373, 16102, 16103, 10186, 10143, 16099, 16203, 10200,
-            10167, 15968, 15969, 15970, 15971, 15978, 10271, 10178, 10123, 10280, 15844, 15842,
-            10231, 10437, 15846, 15847, 15848, 10065,
-        ])
-    }
-
-    fn float(&mut self) -> f64 {
-        match self.below(3) {
-            0 => self.pick(&[
-                0.0,
-                -1.0,
-                1.0,
-                5.0,
-                1e-9,
-                1e-3,
-                1e300,
-                f64::NAN,
-                f64::INFINITY,
-            ]),
-            1 => self.below(2000) as f64 / 100.0 - 10.0,
-            _ => f64::from_bits(self.next()),
-        }
-    }
-}
+const TEXTS: &[&[u8]] = &[
+    b"\0",
+    b"Dev1/ai0\0",
+    b"Dev1/ai0:3\0",
+    b"Dev2/ai0:2\0",
+    b"Dev2/ai0:5\0",
+    b"Dev3/ai0\0",
+    b"Dev3/ai1\0",
+    b"Dev3/_boardTempSensor_vs_aignd\0",
+    b"TSMod1/power\0",
+    b"cMod1/ai0\0",
+    b"c\0",
+    b"Dev9/ai0\0",
+    b"TS\0",
+    b"a name\0",
+    b"10.0.0.1\0",
+    b"::::,,,,////\0",
+];
 
 fn rig() -> Vec<DeviceSpec> {
     [
@@ -99,53 +79,14 @@ fn nothing_crashes_hangs_or_panics() {
         file("no/c.tdms"),
         CString::default(),
     ];
-    let texts: Vec<CString> = [
-        "",
-        "Dev1/ai0",
-        "Dev1/ai0:3",
-        "Dev2/ai0:2",
-        "Dev2/ai0:5",
-        "Dev3/ai0",
-        "Dev3/ai1",
-        "Dev3/_boardTempSensor_vs_aignd",
-        "TSMod1/power",
-        "cMod1/ai0",
-        "c",
-        "Dev9/ai0",
-        "TS",
-        "a name",
-        "10.0.0.1",
-        "::::,,,,////",
-    ]
-    .into_iter()
-    .map(|text| CString::new(text).unwrap())
-    .collect();
-    let seconds = std::env::var("NIDAQMX_SIM_NONSENSE_SECONDS");
-    let seconds: Option<u64> = seconds.ok().and_then(|seconds| seconds.parse().ok());
-    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut random = Random(0x0DE7_1CE5_5EED);
+    let mut random = Random::new(0x0DE7_1CE5_5EED, KNOWN);
+    let mut calls = Calls::new(30_000);
     let mut memory = vec![0.0f64; 8192 + 1];
     let mut handles: Vec<*mut c_void> = Vec::new();
-    let (mut calls, mut succeeded) = (0u64, 0u64);
-    loop {
-        match end {
-            Some(end) if calls.is_multiple_of(1000) && Instant::now() >= end => break,
-            None if calls >= 30_000 => break,
-            _ => {}
-        }
-        calls += 1;
-        let task = if handles.is_empty() || random.below(20) == 0 {
-            random.pick(&[null_mut(), 0x10usize as *mut c_void])
-        } else {
-            random.pick(&handles)
-        };
-        let text = |random: &mut Random| -> *const c_char {
-            match random.below(15) {
-                0 => null(),
-                _ => texts[random.below(texts.len())].as_ptr(),
-            }
-        };
-        let (a, b) = (text(&mut random), text(&mut random));
+    let mut succeeded = 0u64;
+    while calls.another() {
+        let task = random.task(&handles);
+        let (a, b) = (random.text(TEXTS), random.text(TEXTS));
         let (i, j, k) = (random.int(), random.int(), random.int());
         let (x, y, z, w) = (
             random.float(),
@@ -309,12 +250,12 @@ fn nothing_crashes_hangs_or_panics() {
                             FaultKind::SlowDriver,
                             FaultKind::Jitter,
                         ]),
-                        after: random.0 & 0xFF,
+                        after: random.next() & 0xFF,
                         seconds: 1e-4,
                     };
                     match j & 3 {
                         0 => drop(control::fault("Dev3", &fault)),
-                        1 => drop(control::set_transfer(random.0 & 0xFF)),
+                        1 => drop(control::set_transfer(random.next() & 0xFF)),
                         2 => drop(control::set_signal(
                             None,
                             Signal::Noise { volts: x, seed: 1 },
@@ -328,19 +269,7 @@ fn nothing_crashes_hangs_or_panics() {
             }
         };
         succeeded += u64::from(status == 0);
-        if status < 0 {
-            let mut text = [0u8; 2048];
-            // SAFETY: the buffer has the size given.
-            let rest = unsafe { DAQmxGetExtendedErrorInfo(text.as_mut_ptr().cast(), 2048) };
-            assert_eq!(rest, 0);
-            let text = String::from_utf8_lossy(&text);
-            assert!(
-                text.contains(&format!("Status Code: {status}")),
-                "{status}: {text}"
-            );
-            assert!(!text.contains("No description"), "{text}");
-            assert_ne!(status, -50150, "a panic was caught: {text}");
-        }
+        assert_explained(status);
     }
     for handle in handles {
         // SAFETY: the handle came from DAQmxCreateTask or DAQmxLoadTask.
@@ -353,8 +282,9 @@ fn nothing_crashes_hangs_or_panics() {
         );
     }
     assert!(
-        succeeded > calls / 10,
-        "{succeeded} of {calls} calls succeeded"
+        succeeded > calls.made / 10,
+        "{succeeded} of {} calls succeeded",
+        calls.made
     );
     control::reset();
     std::fs::remove_dir_all(&directory).unwrap();
