@@ -446,6 +446,7 @@ def test_ctrl_c_while_blocked_in_the_main_thread(blocked):
     assert done.stdout == "interrupted\n", done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 def test_a_wakeup_is_handed_on_by_who_was_interrupted():
     # The main thread is woken for the item but runs a handler first, which waits for the other thread.
     done = run_script(
