@@ -13,6 +13,7 @@ import dataclasses
 import datetime
 import importlib
 import importlib.util
+import math
 import os
 import sys
 import tomllib
@@ -174,6 +175,11 @@ def _seconds_from_0(value: object) -> None:
         raise ValueError(f"{_short(value)} must be a number of seconds, 0 or more")
 
 
+def _seconds_or_for_ever(value: object) -> None:
+    if value != math.inf:
+        _seconds_from_0(value)
+
+
 def _from_0(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST:
         raise ValueError(f"{_short(value)} must be a whole number, 0 or more")
@@ -210,7 +216,8 @@ FAULT_CHECKS: dict[str, Callable[[object], None]] = {
     "device": _text,
     "kind": _text,
     "after": _from_0,
-    "seconds": _seconds_from_0,
+    # A clock may be lost for ever.
+    "seconds": _seconds_or_for_ever,
 }
 #: Every key at the top of a description, and its check.
 KEYS: dict[str, Callable[[object], None]] = {
