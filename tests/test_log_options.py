@@ -223,7 +223,7 @@ def test_a_disk_that_will_be_full_is_told_before(make_task, tmp_path):
     # Nobody has a disk that lasts for a hundred years at this rate.
     log = daqring.LogOptions(warn_left="40000 d")
     with daqring.Recorder(task, tmp_path / "long.tdms", log=log) as recorder:
-        with pytest.warns(daqring.DiskLowWarning, match="GB left for the recording, which lasts"):
+        with pytest.warns(daqring.DiskLowWarning, match="[GM]B left for the recording, which lasts"):
             recorder.wait(0)
         assert recorder.stats()["disk_seconds"] < 40_000 * 86_400
         # Told once.
@@ -395,6 +395,10 @@ def test_the_command_line_has_them_too(tmp_path):
     full = record(tmp_path / "full.tdms", "--reserve", "1000000 GB")
     assert full.returncode == 1
     assert "Traceback" not in full.stderr
+    # Told before, in words for whoever sits there: no place in the program, no Python objects.
+    assert "daqring: the disk of" in full.stderr
+    assert ".py" not in full.stderr
+    assert "Path(" not in full.stderr
 
 
 def test_a_killed_slow_recording_comes_back(tmp_path):

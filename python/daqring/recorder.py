@@ -711,8 +711,10 @@ class Recorder:
         )
         if left is None or left >= min(self._log_options.warn_seconds, needed):
             return
+        free = stats["disk_free"] / 1e9
+        room = f"{free:,.2f} GB" if free >= 1.0 else f"{free * 1e3:,.1f} MB"
         self._disk_low = (
-            f"the disk of {self._path} has {stats['disk_free'] / 1e9:,.2f} GB left for the recording, "
+            f"the disk of {self._path} has {room} left for the recording, "
             f"which lasts {left:,.0f} s: free some space, or the recording ends then"
         )
         verdicts.warning("%s: %s", self, self._disk_low)

@@ -6,6 +6,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import daqring
 from daqring.cli import (
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.parser.refuse(unknown)
     # What this warns of, the report and the exit status say.
     warnings.simplefilter("ignore", daqring.SamplesLostWarning)
+    warnings.showwarning = _show
     try:
         return int(arguments.run(arguments))
     except BrokenPipeError:
@@ -80,6 +82,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(message)
     except (Refusal, daqring.DaqringError, OSError) as error:
         return complain(sentence(error))
+
+
+_show_others = warnings.showwarning
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning for whoever records, without the place in the program."""
+    if issubclass(category, daqring.DiskLowWarning):
+        print(f"daqring: {message}", file=sys.stderr)
+    else:
+        _show_others(message, category, filename, lineno, file, line)
 
 
 def _parser() -> Parser:

@@ -339,7 +339,8 @@ pub(crate) fn log_error(error: LogError) -> PyErr {
 
 /// An OSError with code, words and file; Python picks the subclass that fits the code.
 fn os_error(code: i32, words: &str, path: PathBuf) -> PyErr {
-    PyOSError::new_err((code, words.to_owned(), path))
+    // As text: Python shows a path object by its type.
+    PyOSError::new_err((code, words.to_owned(), path.into_os_string()))
 }
 
 /// The error of a system call.
@@ -349,7 +350,7 @@ fn system_error(source: &std::io::Error, path: PathBuf) -> PyErr {
     };
     if cfg!(windows) {
         // Windows numbers its errors by itself: the fourth argument, from which Python derives the first.
-        return PyOSError::new_err((0, source.to_string(), path, code));
+        return PyOSError::new_err((0, source.to_string(), path.into_os_string(), code));
     }
     let words = Python::attach(|py| -> PyResult<String> {
         py.import("os")?
