@@ -172,3 +172,22 @@ def test_functions_read_the_channels_they_are_for() -> None:
         with pytest.raises(DaqError) as error:
             AnalogSingleChannelReader(task.in_stream).read_one_sample()
         assert error.value.error_code == -200523
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        ("Dev1/port0/line0:3", "Dev1/port0/line0:3"),
+        ("Dev1/port0/line3, Dev1/port0/line5:6", "Dev1/port0/line3, Dev1/port0/line5:6"),
+        ("Dev1/port0", "Dev1/port0"),
+        ("Dev1/port0/line7", "Dev1/port0/line7"),
+        ("Dev1/port1:2", "Dev1/port1:2"),
+    ],
+)
+def test_a_channel_of_lines_names_all_of_them(lines: str, name: str) -> None:
+    grouping = LineGrouping.CHAN_FOR_ALL_LINES
+    with Task() as inputs, Task() as outputs:
+        channel = inputs.di_channels.add_di_chan(lines, line_grouping=grouping)
+        assert channel.physical_channel.name == name
+        output = outputs.do_channels.add_do_chan(lines, line_grouping=grouping)
+        assert output.physical_channel.name == name

@@ -50,6 +50,31 @@ def test_log_and_read_writes_what_is_read(tmp_path: Path) -> None:
     assert np.array_equal(daqring.open(path)["Dev1/ai1"][:], data[1])
 
 
+def test_codes_are_raw_data_of_daqmx(tmp_path: Path) -> None:
+    """The form of NI's driver: rows of codes, a scaler, and the polynomial as the second scale."""
+    path = tmp_path / "data.tdms"
+    with nidaqmx.Task("Raw") as task:
+        make(task, "Dev2/ai0:2", samples=200_000, rate=1e6)
+        task.in_stream.configure_logging(path)
+        data = np.array(task.read(200_000))
+        coefficients = task.ai_channels["Dev2/ai1"].ai_dev_scaling_coeff
+    lead_in = path.read_bytes()[:8]
+    assert lead_in[:4] == b"TDSm"
+    assert int.from_bytes(lead_in[4:], "little") == 0x8E  # metadata, new list, raw data, DAQmx
+    group = TdmsFile.read(path)["Raw"]
+    log = daqring.open(path)
+    for index, channel in enumerate(group.channels()):
+        assert np.array_equal(channel[:], data[index])
+        assert list(channel.raw_scaler_data) == [0]
+        assert np.array_equal(channel.raw_scaler_data[0] >> 2, sim.pattern(index, 0, 200_000) >> 2)
+        assert np.array_equal(log[channel.name][:], data[index])
+        assert channel.properties["NI_Scaling_Status"] == "unscaled"
+        assert channel.properties["NI_Number_Of_Scales"] == 2
+        assert channel.properties["NI_Scale[1]_Polynomial_Input_Source"] == 0
+    found = [group["Dev2/ai1"].properties[f"NI_Scale[1]_Polynomial_Coefficients[{k}]"] for k in range(4)]
+    assert found == coefficients
+
+
 def test_only_what_is_read_is_logged_with_log_and_read(tmp_path: Path) -> None:
     path = tmp_path / "data.tdms"
     with nidaqmx.Task("T") as task:

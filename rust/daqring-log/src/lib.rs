@@ -78,7 +78,7 @@ pub use layout::{
     Block, ChannelSpec, ClockPair, DataType, Gap, GapCause, GroupSpec, LOST_UNKNOWN, PlacedRecord,
     Properties, PropertyValue, Record, Scale, StreamGap, Timestamp, property,
 };
-pub use plain::plain_segment;
+pub use plain::{daqmx_segment, plain_segment};
 pub use reader::{Channel, Group, LogFile, PlainRun, Tail};
 pub use recover::{RecoverOptions, RecoverReport, RecoveredStream, recover, recover_sources};
 pub use rotate::Rotation;

@@ -495,7 +495,8 @@ impl Scan {
         let mut rest = data.as_slice();
         for object in objects {
             let (size, bytes) = match object.index {
-                RawIndex::None => continue,
+                // The tables of a log are never NI-DAQmx raw data.
+                RawIndex::None | RawIndex::Daqmx { .. } => continue,
                 RawIndex::Values { data_type, count } => {
                     let size = data_type.size().unwrap_or(1);
                     (size, size * count as usize)

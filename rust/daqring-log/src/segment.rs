@@ -23,6 +23,7 @@ pub(crate) mod toc {
     pub(crate) const RAW_DATA: u32 = 1 << 3;
     pub(crate) const INTERLEAVED: u32 = 1 << 5;
     pub(crate) const BIG_ENDIAN: u32 = 1 << 6;
+    pub(crate) const DAQMX_RAW: u32 = 1 << 7;
 }
 
 const NO_RAW_DATA: u32 = 0xFFFF_FFFF;
@@ -179,6 +180,8 @@ pub(crate) struct HeaderBuilder {
     bytes: Vec<u8>,
     objects: u32,
     raw: bool,
+    /// The raw data are NI-DAQmx's.
+    daqmx: bool,
 }
 
 /// What [`HeaderBuilder::finish`] stamps a segment with.
@@ -205,6 +208,14 @@ pub(crate) enum RawIndex {
         count: u64,
         bytes: u64,
     },
+    /// A place in the rows of NI-DAQmx raw data.
+    Daqmx {
+        data_type: DataType,
+        count: u64,
+        offset: u32,
+        /// Bytes of a row.
+        width: u32,
+    },
 }
 
 impl HeaderBuilder {
@@ -216,6 +227,7 @@ impl HeaderBuilder {
             bytes: memory,
             objects: 0,
             raw: false,
+            daqmx: false,
         }
     }
 
@@ -247,6 +259,27 @@ impl HeaderBuilder {
                 self.u32(1);
                 self.bytes.extend_from_slice(&count.to_le_bytes());
                 self.bytes.extend_from_slice(&bytes.to_le_bytes());
+            }
+            RawIndex::Daqmx {
+                data_type,
+                count,
+                offset,
+                width,
+            } => {
+                (self.raw, self.daqmx) = (true, true);
+                self.u32(DAQMX_FORMAT_CHANGING);
+                self.u32(DAQMX_RAW_TYPE);
+                self.u32(1);
+                self.bytes.extend_from_slice(&count.to_le_bytes());
+                // One scaler, of number 0 and in buffer 0; and the width of this one buffer.
+                self.u32(1);
+                self.u32(daqmx_number(data_type));
+                self.u32(0);
+                self.u32(offset);
+                self.u32(0);
+                self.u32(0);
+                self.u32(1);
+                self.u32(width);
             }
         }
         self.u32(properties as u32);
@@ -291,6 +324,9 @@ impl HeaderBuilder {
         let mut mask = toc::META_DATA | toc::NEW_OBJECT_LIST;
         if self.raw {
             mask |= toc::RAW_DATA;
+        }
+        if self.daqmx {
+            mask |= toc::DAQMX_RAW;
         }
         let lead_in = LeadIn {
             toc: mask,
@@ -771,6 +807,13 @@ impl RawProperty<'_> {
     pub(crate) fn u64_le(&self) -> Option<u64> {
         self.decode(false)?.as_u64()
     }
+}
+
+/// NI-DAQmx's number of a type.
+fn daqmx_number(data_type: DataType) -> u32 {
+    (0..=9)
+        .find(|number| daqmx_type(*number) == Some(data_type))
+        .unwrap_or(u32::MAX)
 }
 
 /// The type with NI-DAQmx's number, which is not that of TDMS.

@@ -154,6 +154,16 @@ impl Arrivals for Edges {
         })
     }
 
+    fn since(&self, lead: u64) -> Option<Arc<dyn Arrivals>> {
+        (!self.input.absolute).then(|| -> Arc<dyn Arrivals> {
+            Arc::new(Self {
+                input: self.input.since(lead),
+                rising: self.rising,
+                stated: self.stated,
+            })
+        })
+    }
+
     fn rate(&self) -> Option<Rate> {
         Some(self.stated)
     }

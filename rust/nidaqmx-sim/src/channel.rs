@@ -389,6 +389,32 @@ impl Channel {
             .with("Channel Name", &self.name)
     }
 
+    /// Refuses values that are none of an enumeration, and numbers that are none.
+    fn check_value(&self, id: u32, value: &Value) -> Result<()> {
+        let known = crate::enumeration::values(id);
+        let wrong = match (value, known) {
+            (Value::I32(number), Some(known)) => !known.contains(number),
+            (Value::F64(number), _) => !number.is_finite(),
+            _ => false,
+        };
+        if !wrong {
+            return Ok(());
+        }
+        let row = attribute::find(Object::Channel, id as i32)?;
+        let mut error = Error::value(&row.display(), value.display());
+        if let Some(known) = known {
+            error = error.with("You Can Select", format!("{known:?}"));
+        }
+        Err(error.with("Channel Name", &self.name))
+    }
+
+    /// Refuses a new channel with such values.
+    pub(crate) fn check_values(&self) -> Result<()> {
+        self.attributes
+            .iter()
+            .try_for_each(|(id, value)| self.check_value(*id, value))
+    }
+
     /// Sets an attribute.
     pub(crate) fn set(&mut self, id: i32, value: Value) -> Result<()> {
         let row = attribute::writable(Object::Channel, id)?;
@@ -428,11 +454,7 @@ impl Channel {
             }
             _ => {}
         }
-        if let Value::F64(number) = value
-            && !number.is_finite()
-        {
-            return Err(Error::value(&row.display(), format!("{number:?}")));
-        }
+        self.check_value(row.id, &value)?;
         // Minimum and maximum may be set one after the other: they are checked when the task is.
         self.attributes.insert(row.id, value);
         Ok(())
@@ -445,7 +467,7 @@ impl Channel {
             Some(value) => {
                 self.attributes.insert(row.id, value.clone());
             }
-            None if matches!(row.id, id::AI_RNG_HIGH | id::AI_RNG_LOW) => {
+            None if matches!(row.id, id::AI_RNG_HIGH | id::AI_RNG_LOW) && self.is_analog() => {
                 self.attributes.remove(&row.id);
             }
             None => return Err(self.unsupported(row.display())),

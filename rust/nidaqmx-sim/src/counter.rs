@@ -65,6 +65,19 @@ pub(crate) struct Input {
     pub(crate) absolute: bool,
 }
 
+impl Input {
+    /// The same, seen from a time on.
+    pub(crate) fn since(&self, origin: u64) -> Self {
+        Self {
+            wave: Arc::new(Since {
+                wave: Arc::clone(&self.wave),
+                origin,
+            }),
+            absolute: self.absolute,
+        }
+    }
+}
+
 /// How the signals A and B of an encoder become a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decoding {
@@ -300,6 +313,17 @@ impl Counter {
             }
         }
         Some(Self::new(setup))
+    }
+
+    /// The counter, seeing chosen signals from a time on.
+    pub(crate) fn since(&self, lead: u64) -> Self {
+        let mut setup = self.setup.clone();
+        for input in setup.inputs.iter_mut().chain(&mut setup.ticks) {
+            if !input.absolute {
+                *input = input.since(lead);
+            }
+        }
+        Self::new(setup)
     }
 
     pub(crate) fn setup(&self) -> &Setup {

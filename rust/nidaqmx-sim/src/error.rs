@@ -75,6 +75,7 @@ codes! {
     PHYS_CHAN_MEAS_TYPE = -200431, "The physical channel does not support this kind of measurement.";
     MULTI_CHAN_TYPES_IN_TASK = -200559, "A task can hold channels of one type only.";
     NULL_POINTER = -200604, "A pointer that has to point to something is null.";
+    INVALID_TIMEOUT = -200453, "A timeout is a number of seconds from 0 on, or -1 for waiting without end.";
     INVALID_TASK_ACTION = -200538, "There is no such task action.";
     CANNOT_PERFORM_WHEN_NOT_RUNNING = -200475, "This can be done only while the task is running.";
     WRONG_READ_FUNCTION = -200466, "This read function does not fit the channels of the task.";

@@ -25,9 +25,9 @@
 //! | `output`, `pulse`, `content`, `generation` | outputs: channels, pulses, what was written, what a run puts out |
 //! | `wire`, `route` | what outputs put on wires and terminals, and who sees it |
 //! | `terminal`, `rest`, `watchdog` | routes and exported signals; power-up states and calibration info; watchdogs |
-//! | `trigger`, `event`, `fault` | start and reference triggers, callbacks, what goes wrong on demand |
+//! | `trigger`, `event`, `fault` | arm start, start, reference and pause triggers, callbacks, what goes wrong on demand |
 //! | `product`, `product_boards`, `product_modules`, `device`, `network` | product types and devices |
-//! | `attribute`, `attribute_table`, `names`, `error` | the C interface's attributes, lists and errors |
+//! | `attribute`, `attribute_table`, `enumeration`, `names`, `error` | the C interface's attributes, lists and errors |
 //!
 //! Locks are taken in the order: list of tasks, a task, reservations (or clock, or signals). No lock
 //! is held while samples are generated or while another thread is waited for.
@@ -59,6 +59,7 @@ mod create;
 mod device;
 mod digital;
 mod driver;
+mod enumeration;
 mod error;
 mod event;
 mod fault;

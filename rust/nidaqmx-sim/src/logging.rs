@@ -1,8 +1,9 @@
 //! Logging by the driver: the samples of a task into TDMS files of the form that NI describes.
 //!
 //! With `LOG_AND_READ` what a read hands over is written, by the thread that reads. With `LOG` a
-//! thread of the driver's own takes the samples, and no read can. Codes are written where a
-//! polynomial leads from them to the channel's units, else values in these units.
+//! thread of the driver's own takes the samples, and no read can. Codes are written as NI-DAQmx raw
+//! data where a polynomial leads from them to the channel's units in all channels, else channel by
+//! channel, as codes or as values in these units.
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use daqring_log::{
-    ChannelSpec, DataType, GroupSpec, LogFile, Properties, PropertyValue, Scale, plain_segment,
+    ChannelSpec, DataType, GroupSpec, LogFile, Properties, PropertyValue, Scale, daqmx_segment,
+    plain_segment,
 };
 
 use crate::attribute::{Attribute, Value};
@@ -534,7 +536,10 @@ impl TaskLog {
             }
             self.output.described = true;
         }
-        let mut bytes = plain_segment(&self.group, root.as_ref(), count as u64);
+        let rows = claim.plan.sources.iter().all(as_codes);
+        let header = if rows { daqmx_segment } else { plain_segment };
+        let mut bytes = header(&self.group, root.as_ref(), count as u64);
+        let begin = bytes.len();
         for source in &claim.plan.sources {
             match data_type(source) {
                 DataType::U8 => fill(claim, source, first, count, &mut bytes, u8::to_le_bytes),
@@ -544,6 +549,13 @@ impl TaskLog {
                 DataType::I32 => fill(claim, source, first, count, &mut bytes, i32::to_le_bytes),
                 _ => fill(claim, source, first, count, &mut bytes, f64::to_le_bytes),
             }
+        }
+        if rows {
+            let widths = self.group.channels.iter();
+            let widths: Vec<_> = widths.filter_map(|one| one.data_type.size()).collect();
+            let turned = in_rows(&bytes[begin..], &widths, count);
+            bytes.truncate(begin);
+            bytes.extend(turned);
         }
         let path = &self.output.path;
         self.output
@@ -564,6 +576,22 @@ fn fill<T: Sample, const N: usize>(
     let mut values = vec![T::default(); count];
     T::fill(claim, source, first, &mut values);
     bytes.extend(values.into_iter().flat_map(convert));
+}
+
+/// Codes that lie channel by channel, as rows with a code of each channel.
+fn in_rows(columns: &[u8], widths: &[usize], count: usize) -> Vec<u8> {
+    let row = widths.iter().sum::<usize>();
+    let mut rows = vec![0; row * count];
+    let (mut offset, mut begin) = (0, 0);
+    for &width in widths {
+        let codes = columns[begin..begin + width * count].chunks_exact(width);
+        for (place, code) in rows.chunks_exact_mut(row).zip(codes) {
+            place[offset..offset + width].copy_from_slice(code);
+        }
+        offset += width;
+        begin += width * count;
+    }
+    rows
 }
 
 /// What NI's driver says of a channel, beside its unit and its scale.

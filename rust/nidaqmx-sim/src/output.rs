@@ -500,6 +500,10 @@ pub(crate) fn digital(task: &Task, list: &str, wanted: &str, grouping: i32) -> R
         }
         1 => {
             let more = found.len() > 1;
+            let names: Vec<_> = found
+                .iter()
+                .map(|(device, physical, _)| device.full_name(*physical))
+                .collect();
             let lines: Vec<_> = found
                 .iter()
                 .flat_map(|(_, _, lines)| lines.clone())
@@ -517,7 +521,10 @@ pub(crate) fn digital(task: &Task, list: &str, wanted: &str, grouping: i32) -> R
             if !wanted.is_empty() {
                 name = wanted.to_owned();
             }
-            vec![lines_of(name, device, physical, lines)]
+            vec![
+                lines_of(name, device, physical, lines)
+                    .with(id::PHYSICAL_CHAN_NAME, Value::Str(names::flatten(&names))),
+            ]
         }
         other => {
             return Err(Error::new(code::INVALID_ATTRIBUTE_VALUE)

@@ -29,6 +29,10 @@ pub(crate) trait Arrivals: fmt::Debug + Send + Sync {
     fn bound(&self, _began: u64) -> Option<Arc<dyn Arrivals>> {
         None
     }
+    /// The same in a run that sees chosen signals from a time on, where that changes anything.
+    fn since(&self, _lead: u64) -> Option<Arc<dyn Arrivals>> {
+        None
+    }
     /// Which sample of the ungated clock a sample is.
     fn tick(&self, index: u64) -> u64 {
         index

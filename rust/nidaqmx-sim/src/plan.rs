@@ -166,6 +166,26 @@ impl Plan {
         changed.then_some(plan)
     }
 
+    /// The plan of counters that see chosen signals from a time on.
+    pub(crate) fn since(&self, lead: u64) -> Self {
+        let mut plan = self.clone();
+        for source in &mut plan.sources {
+            if let Kind::Counter(counter) = &source.kind {
+                source.kind = Kind::Counter(Arc::new(counter.since(lead)));
+            }
+        }
+        match &self.pace {
+            Pace::Implicit(_) => plan.pace = plan.implicit(),
+            Pace::Arrivals(arrivals) => {
+                if let Some(arrivals) = arrivals.since(lead) {
+                    plan.pace = Pace::Arrivals(arrivals);
+                }
+            }
+            _ => {}
+        }
+        plan
+    }
+
     fn counters(&self) -> impl Iterator<Item = &Arc<Counter>> {
         self.sources.iter().filter_map(|source| match &source.kind {
             Kind::Counter(counter) => Some(counter),

@@ -132,6 +132,8 @@ pub(crate) struct Trigger {
     pub(crate) shift: u64,
     /// Where the reference trigger is; `None` where it comes as soon as it can.
     pub(crate) expected: Option<Expected>,
+    /// Counters wait for an arm start trigger.
+    pub(crate) armed: bool,
     /// The engine whose start this run waits for, and how often that had started before.
     pub(crate) engine: Option<(String, u64)>,
 }
@@ -226,6 +228,11 @@ impl Run {
             output.begin(at);
         }
         self.trigger.engine = None;
+        if self.trigger.armed {
+            // Signals begin with the task, counters see them when they are armed.
+            let lead = at.saturating_sub(self.origin);
+            self.plan = Arc::new(self.plan.since(lead));
+        }
         if self.plan.pace.rate().is_none() {
             self.origin = at;
         }
@@ -268,16 +275,22 @@ impl Run {
             let first = self.plan.measured_once().unwrap_or(0);
             return first.saturating_add((index + 1).saturating_mul(1_000_000));
         }
-        self.clock.now().saturating_sub(self.began.unwrap_or(0))
+        self.began
+            .map_or(0, |began| self.clock.now().saturating_sub(began))
     }
 
     /// When each counter will have measured once, where a read on demand has to wait for that; the
     /// end of time where nobody knows.
-    pub(crate) fn ready(&self) -> Option<u64> {
+    pub(crate) fn ready(&mut self) -> Option<u64> {
         if !self.on_demand() {
             return None;
         }
-        let began = self.began.unwrap_or(0);
+        self.follow();
+        // A count is there even before its counter is armed, a measurement is not.
+        self.plan.intervals().next()?;
+        let Some(began) = self.began else {
+            return Some(u64::MAX);
+        };
         let ready = match self.plan.measured_once() {
             Some(_) if self.clock.unthrottled() => return None,
             Some(ready) => began.saturating_add(ready),
@@ -452,7 +465,10 @@ impl Run {
             return ended.acquired;
         }
         self.follow();
-        let Some(began) = self.began else { return 0 };
+        let Some(began) = self.began else {
+            // A counter that is not armed yet can be asked for its count.
+            return if self.on_demand() { self.granted } else { 0 };
+        };
         let buffer = self.plan.buffer;
         let raw = self.clocked(began);
         if let Some(before) = self.trigger.before

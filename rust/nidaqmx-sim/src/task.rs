@@ -184,6 +184,7 @@ impl Task {
     pub(crate) fn add_channels(&self, channels: Vec<Channel>) -> Result<()> {
         let mut state = self.resting()?;
         for (index, channel) in channels.iter().enumerate() {
+            channel.check_values()?;
             let mut others = state.channels.iter().chain(&channels[..index]);
             if others.any(|known| known.name.eq_ignore_ascii_case(&channel.name)) {
                 return Err(

@@ -82,8 +82,8 @@ impl Crossing {
 pub(crate) struct Pause {
     pub(crate) kind: i32,
     pub(crate) source: String,
-    /// Digital: the level that pauses. Analog: above or below, inside or outside.
-    when: i32,
+    /// What pauses, for each kind: the level of digital and of analog signals, the window, the pattern.
+    when: [i32; 4],
     level: f64,
     bottom: f64,
     top: f64,
@@ -93,7 +93,7 @@ pub(crate) struct Pause {
 impl Pause {
     /// Whether a value of an analog signal pauses.
     pub(crate) fn stops(&self, value: f64) -> bool {
-        match self.when {
+        match self.when_of(self.kind) {
             ABOVE => value > self.level,
             BELOW => value < self.level,
             INSIDE => (self.bottom..=self.top).contains(&value),
@@ -103,41 +103,38 @@ impl Pause {
 
     /// The digital level that pauses: high, or that of lines that match.
     pub(crate) fn stops_when(&self) -> bool {
-        matches!(self.when, HIGH | MATCHES)
+        matches!(self.when_of(self.kind), HIGH | MATCHES)
     }
 
-    /// The condition for triggers of a kind: as set, or by default where another kind is chosen.
-    fn when_of(&self, wanted: i32) -> i32 {
-        if wanted == self.kind {
-            self.when
-        } else {
-            default_when(wanted)
+    /// The condition for triggers of a kind.
+    fn when_of(&self, kind: i32) -> i32 {
+        self.when[Self::place(kind)]
+    }
+
+    fn place(kind: i32) -> usize {
+        match kind {
+            kind::ANALOG_LEVEL => 1,
+            kind::ANALOG_WINDOW => 2,
+            kind::DIGITAL_PATTERN => 3,
+            _ => 0,
         }
     }
 
-    fn check(&self) -> Result<()> {
-        let possible: &[i32] = match self.kind {
-            kind::DIGITAL_LEVEL => &[HIGH, LOW],
-            kind::ANALOG_LEVEL => &[ABOVE, BELOW],
-            kind::ANALOG_WINDOW => &[INSIDE, OUTSIDE],
-            kind::DIGITAL_PATTERN => &[MATCHES, DOES_NOT_MATCH],
-            _ => return Ok(()),
+    /// Sets the condition for triggers of a kind.
+    fn set_when(&mut self, kind: i32, when: i32, property: &str) -> Result<()> {
+        let possible = match kind {
+            kind::ANALOG_LEVEL => [ABOVE, BELOW],
+            kind::ANALOG_WINDOW => [INSIDE, OUTSIDE],
+            kind::DIGITAL_PATTERN => [MATCHES, DOES_NOT_MATCH],
+            _ => [HIGH, LOW],
         };
-        if possible.contains(&self.when) {
-            Ok(())
-        } else {
-            Err(Error::value("DAQmx_PauseTrig_When", self.when)
-                .with("You Can Select", format!("{possible:?}")))
+        if !possible.contains(&when) {
+            return Err(
+                Error::value(property, when).with("You Can Select", format!("{possible:?}"))
+            );
         }
-    }
-}
-
-fn default_when(kind: i32) -> i32 {
-    match kind {
-        kind::DIGITAL_PATTERN => MATCHES,
-        kind::ANALOG_LEVEL => ABOVE,
-        kind::ANALOG_WINDOW => INSIDE,
-        _ => HIGH,
+        self.when[Self::place(kind)] = when;
+        Ok(())
     }
 }
 
@@ -164,6 +161,10 @@ fn check_match(when: i32, property: &str) -> Result<()> {
 /// The triggers, as set.
 #[derive(Debug, Clone)]
 pub(crate) struct Triggers {
+    /// Counters wait for it before anything else.
+    pub(crate) arm: i32,
+    pub(crate) arm_source: String,
+    arm_edge: i32,
     pub(crate) start: i32,
     pub(crate) start_source: String,
     start_edge: i32,
@@ -194,6 +195,9 @@ pub(crate) struct Triggers {
 impl Default for Triggers {
     fn default() -> Self {
         Self {
+            arm: kind::NONE,
+            arm_source: String::new(),
+            arm_edge: RISING,
             start: kind::NONE,
             start_source: String::new(),
             start_edge: RISING,
@@ -218,7 +222,7 @@ impl Default for Triggers {
             pause: Pause {
                 kind: kind::NONE,
                 source: String::new(),
-                when: HIGH,
+                when: [HIGH, ABOVE, INSIDE, MATCHES],
                 level: 0.0,
                 bottom: 0.0,
                 top: 0.0,
@@ -234,6 +238,14 @@ fn check_edge(edge: i32, property: &str) -> Result<()> {
         Ok(())
     } else {
         Err(Error::value(property, edge))
+    }
+}
+
+fn check_level(level: f64, property: &str) -> Result<()> {
+    if level.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::value(property, format!("{level:?}")))
     }
 }
 
@@ -258,6 +270,7 @@ impl Triggers {
 
     pub(crate) fn start_analog(&mut self, source: &str, slope: i32, level: f64) -> Result<()> {
         check_edge(slope, "DAQmx_AnlgEdge_StartTrig_Slope")?;
+        check_level(level, "DAQmx_AnlgEdge_StartTrig_Lvl")?;
         self.start = kind::ANALOG_EDGE;
         source.clone_into(&mut self.start_source);
         (self.start_edge, self.start_level) = (slope, level);
@@ -295,6 +308,7 @@ impl Triggers {
         before: u32,
     ) -> Result<()> {
         check_edge(slope, "DAQmx_AnlgEdge_RefTrig_Slope")?;
+        check_level(level, "DAQmx_AnlgEdge_RefTrig_Lvl")?;
         check_before(before)?;
         self.reference = kind::ANALOG_EDGE;
         source.clone_into(&mut self.reference_source);
@@ -386,6 +400,11 @@ impl Triggers {
         }
     }
 
+    /// The edge of a digital arm start trigger.
+    pub(crate) fn arms_rising(&self) -> bool {
+        self.arm_edge == RISING
+    }
+
     /// The edge of a digital start or reference trigger.
     pub(crate) fn is_rising(&self, start: bool) -> bool {
         (if start {
@@ -441,8 +460,11 @@ impl Triggers {
             0x1376 => Value::F64(self.pause.top),
             0x2188 => Value::text(self.pause.pattern.clone()),
             0x314A => Value::Bool(self.timestamp_enabled),
-            // No advance, arm start or handshake trigger is simulated.
-            0x1365 | 0x1414 | 0x22B7 => Value::I32(kind::NONE),
+            // No advance or handshake trigger is simulated.
+            0x1365 | 0x22B7 => Value::I32(kind::NONE),
+            0x1414 => Value::I32(self.arm),
+            0x1415 => Value::I32(self.arm_edge),
+            0x1417 => Value::text(self.arm_source.clone()),
             0x1407 | 0x1398 | 0x1400 => Value::text(self.start_source.clone()),
             0x1404 | 0x1397 => Value::I32(self.start_edge),
             0x1396 => Value::F64(self.start_level),
@@ -477,6 +499,11 @@ impl Triggers {
                     | kind::DIGITAL_PATTERN
             )
         };
+        if let Value::F64(level) = value
+            && !level.is_finite()
+        {
+            return Err(Error::value(&row.display(), value.display()));
+        }
         match row.id {
             0x1395 | 0x1421 => {
                 let hysteresis = value.as_f64();
@@ -519,16 +546,16 @@ impl Triggers {
                 ) =>
             {
                 self.pause.kind = number;
-                // The condition of another kind would not fit.
-                self.pause.when = default_when(number);
             }
             0x1370 | 0x1373 | 0x1379 | 0x216F => value.as_str().clone_into(&mut self.pause.source),
             0x1371 | 0x1374 | 0x1380 | 0x2170 => {
-                let old = std::mem::replace(&mut self.pause.when, number);
-                if let Err(error) = self.pause.check() {
-                    self.pause.when = old;
-                    return Err(error);
-                }
+                let kind = match row.id {
+                    0x1371 => kind::ANALOG_LEVEL,
+                    0x1374 => kind::ANALOG_WINDOW,
+                    0x1380 => kind::DIGITAL_LEVEL,
+                    _ => kind::DIGITAL_PATTERN,
+                };
+                self.pause.set_when(kind, number, &row.display())?;
             }
             0x1369 => self.pause.level = value.as_f64(),
             0x1375 => self.pause.bottom = value.as_f64(),
@@ -550,7 +577,13 @@ impl Triggers {
             0x1429 => self.reference_window[1] = value.as_f64(),
             0x1393 if known(number) => self.start = number,
             0x1419 if known(number) => self.reference = number,
-            0x1365 | 0x1414 | 0x22B7 if number == kind::NONE => {}
+            0x1365 | 0x22B7 if number == kind::NONE => {}
+            0x1414 if matches!(number, kind::NONE | kind::DIGITAL_EDGE) => self.arm = number,
+            0x1415 => {
+                check_edge(number, &row.display())?;
+                self.arm_edge = number;
+            }
+            0x1417 => value.as_str().clone_into(&mut self.arm_source),
             0x1407 | 0x1398 | 0x1400 => value.as_str().clone_into(&mut self.start_source),
             0x1404 | 0x1397 => {
                 check_edge(number, &row.display())?;
@@ -577,7 +610,9 @@ impl Triggers {
                 check_before(before)?;
                 self.before = before;
             }
-            0x1393 | 0x1419 | 0x1366 | 0x18C8 => return Err(Error::value(&row.display(), number)),
+            0x1393 | 0x1414 | 0x1419 | 0x1366 | 0x18C8 => {
+                return Err(Error::value(&row.display(), number));
+            }
             _ => return Err(unsupported(row.display())),
         }
         Ok(())
@@ -599,6 +634,6 @@ fn check_before(samples: u32) -> Result<()> {
     }
 }
 
-fn unsupported(property: String) -> Error {
+pub(crate) fn unsupported(property: String) -> Error {
     Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK).with("Property", property)
 }

@@ -285,6 +285,7 @@ impl Task {
                 .with("Property", "DAQmx_Logging_Mode")
                 .with("Corresponding Value", "DAQmx_Val_Log"));
         }
+        Deadline::check(request.timeout)?;
         if held.phase != Phase::Running {
             if !held.read.auto_start {
                 return Err(Error::new(code::READ_AUTO_START_OFF));
@@ -561,7 +562,16 @@ pub(super) fn default_count(run: &mut Run, all_available: bool) -> u64 {
 pub(super) struct Deadline(u64);
 
 impl Deadline {
-    /// A negative timeout waits for ever.
+    /// Refuses a timeout that is none: not a number, or negative and not -1.
+    pub(super) fn check(timeout: f64) -> Result<()> {
+        if timeout == -1.0 || timeout >= 0.0 {
+            Ok(())
+        } else {
+            Err(Error::new(code::INVALID_TIMEOUT).with("Requested Value", format!("{timeout:?}")))
+        }
+    }
+
+    /// A timeout of -1 waits for ever.
     pub(super) fn new(clock: &Clock, timeout: f64) -> Self {
         if timeout < 0.0 {
             return Self(u64::MAX);

@@ -128,7 +128,9 @@ impl Task {
         let clock = driver().clock();
         let held = driver().triggers_held();
         let triggers = &state.triggers;
-        let triggered = triggers.start != trigger::kind::NONE && !plan.pace.on_demand();
+        let armed = triggers.arm != trigger::kind::NONE;
+        let started = triggers.start != trigger::kind::NONE && !plan.pace.on_demand();
+        let triggered = armed || started;
         let waits = triggered && held;
         let delay = if triggers.start == trigger::kind::NONE {
             0.0
@@ -160,6 +162,7 @@ impl Task {
             run.trigger.record = Some(state.timing.samples);
         }
         run.engines = state.engines();
+        run.trigger.armed = armed;
         match start {
             _ if waits => {}
             Start::At { after, shift } => {
@@ -280,6 +283,7 @@ impl Task {
         if !enabled {
             return Err(Error::new(code::TIMESTAMP_NOT_ENABLED));
         }
+        Deadline::check(timeout)?;
         if state.phase != Phase::Running {
             return Err(Error::new(code::TIMESTAMP_NOT_YET_RECEIVED));
         }
@@ -307,6 +311,7 @@ impl Task {
     }
 
     pub(crate) fn wait_until_done(&self, timeout: f64) -> Result<()> {
+        Deadline::check(timeout)?;
         let mut state = self.state()?;
         let Some(run) = state.run.as_ref().filter(|_| state.phase == Phase::Running) else {
             return Ok(());

@@ -98,7 +98,8 @@ impl Task {
                         .eq_ignore_ascii_case(source.trim_start_matches('/'))
                 })
         };
-        let fits = fits(&state.triggers.start_source, state.triggers.start)
+        let fits = fits(&state.triggers.arm_source, state.triggers.arm)
+            || fits(&state.triggers.start_source, state.triggers.start)
             || fits(&state.triggers.reference_source, state.triggers.reference);
         if let Some(run) = state.run.as_mut().filter(|_| fits) {
             run.triggered();
@@ -195,6 +196,18 @@ impl State {
         let triggers = &self.triggers;
         let source = triggers.start_source.trim();
         let at_once = Start::At { after: 0, shift: 0 };
+        if triggers.arm != trigger::kind::NONE {
+            let armed = self.find_edge(&triggers.arm_source, triggers.arms_rising(), now, 0);
+            return match armed {
+                Start::At { after, .. } if triggers.start == trigger::kind::DIGITAL_EDGE => {
+                    self.find_edge(source, triggers.is_rising(true), now, after)
+                }
+                armed => armed,
+            };
+        }
+        if triggers.start == trigger::kind::NONE {
+            return at_once;
+        }
         let rate = plan.pace.rate();
         let sample = |found: Option<u64>| match (found, rate) {
             (Some(shift), Some(rate)) => Start::At {
@@ -204,34 +217,64 @@ impl State {
             _ => Start::Never,
         };
         match triggers.start {
-            trigger::kind::DIGITAL_EDGE => {
-                let bare = source_of(&self.devices(), source);
-                if let Some(engine) = bare.strip_suffix("/starttrigger")
-                    && (engine.ends_with("/ai") || engine.ends_with("/di"))
-                {
-                    return if self.engines().iter().any(|own| own == engine) {
-                        at_once
-                    } else {
-                        Start::With {
-                            engine: engine.to_owned(),
-                        }
-                    };
-                }
-                match self.signal_at(source) {
-                    None => at_once,
-                    Some(input) => {
-                        match arrivals::first_edge(&input, triggers.is_rising(true), now, 0) {
-                            Some(after) => Start::At { after, shift: 0 },
-                            None => Start::Never,
-                        }
-                    }
-                }
-            }
+            trigger::kind::DIGITAL_EDGE => self.find_edge(source, triggers.is_rising(true), now, 0),
             trigger::kind::DIGITAL_PATTERN => sample(self.find_pattern(plan, true, 0)),
             _ => match self.analog_source(plan, source) {
                 None => at_once,
                 Some(source) => sample(self.find_crossing(source, true, 0, 0)),
             },
+        }
+    }
+
+    /// The first edge at a terminal, so long after the start.
+    fn find_edge(&self, source: &str, rising: bool, now: u64, earliest: u64) -> Start {
+        let at_once = Start::At {
+            after: earliest,
+            shift: 0,
+        };
+        let bare = source_of(&self.devices(), source);
+        let engine = bare
+            .strip_suffix("/starttrigger")
+            .or_else(|| bare.strip_suffix("/sampleclock"));
+        if let Some(engine) = engine
+            && (engine.ends_with("/ai") || engine.ends_with("/di"))
+        {
+            return if self.engines().iter().any(|own| own == engine) {
+                at_once
+            } else {
+                Start::With {
+                    engine: engine.to_owned(),
+                }
+            };
+        }
+        match self.signal_at(source) {
+            None => at_once,
+            Some(input) => match arrivals::first_edge(&input, rising, now, earliest) {
+                Some(after) => Start::At { after, shift: 0 },
+                None => Start::Never,
+            },
+        }
+    }
+
+    /// Whether the arm start trigger fits the channels and the device.
+    fn check_arm(&self) -> Result<()> {
+        if self.triggers.arm == trigger::kind::NONE {
+            return Ok(());
+        }
+        let counters = [channel_type::COUNTER_INPUT, channel_type::COUNTER_OUTPUT];
+        if !counters.contains(&self.family()) {
+            return Err(trigger::unsupported("DAQmx_ArmStartTrig_Type".to_owned()));
+        }
+        let source = self.triggers.arm_source.trim();
+        let known = |device: &Arc<crate::device::Device>| {
+            device.product.digital_trigger && device.has_terminal(source)
+        };
+        if self.devices().iter().any(known) {
+            Ok(())
+        } else {
+            Err(Error::new(code::TRIGGER_SOURCE_INVALID)
+                .with("Property", "DAQmx_DigEdge_ArmStartTrig_Src")
+                .with("Source Terminal", source))
         }
     }
 
@@ -406,6 +449,7 @@ impl State {
 
     /// Whether the triggers fit the device and the timing.
     pub(super) fn check_triggers(&self, clocked: bool, total: Option<u64>) -> Result<()> {
+        self.check_arm()?;
         let sources = [
             (self.triggers.start, &self.triggers.start_source),
             (self.triggers.reference, &self.triggers.reference_source),

@@ -299,14 +299,27 @@ impl State {
             .devices()
             .iter()
             .find_map(|device| counter_channel::at_terminal(device, &self.timing.source, &signals));
-        Ok(match input {
-            Some(input) => Pace::Arrivals(Arc::new(Edges {
+        if let Some(input) = input {
+            return Ok(Pace::Arrivals(Arc::new(Edges {
                 input,
                 rising: self.timing.edge == crate::timing::EDGE_RISING,
                 stated: rate,
-            })),
-            None => Pace::Clock(rate),
-        })
+            })));
+        }
+        let source = self.timing.source.trim();
+        let known = source.is_empty()
+            || source.eq_ignore_ascii_case("OnboardClock")
+            || driver().has_terminal(source)
+            || self
+                .devices()
+                .iter()
+                .any(|device| device.has_terminal(source));
+        if !known {
+            return Err(Error::new(code::TRIGGER_SOURCE_INVALID)
+                .with("Property", "DAQmx_SampClk_Src")
+                .with("Source Terminal", source));
+        }
+        Ok(Pace::Clock(rate))
     }
 
     /// The engines whose sample clock is this task's, like `dev1/ai`.

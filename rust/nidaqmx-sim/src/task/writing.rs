@@ -231,6 +231,7 @@ impl Task {
         samples: u64,
         written: &mut u64,
     ) -> Result<()> {
+        Deadline::check(request.timeout)?;
         let lanes = (numbers.len() as u64 / samples).max(1) as usize;
         if held.phase != Phase::Running {
             let content = held.prepare(lanes, samples)?;
