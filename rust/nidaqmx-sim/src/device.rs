@@ -416,6 +416,14 @@ impl Device {
         })
     }
 
+    /// Whether the device's clocks can follow a reference clock.
+    pub(crate) fn has_reference_clock(&self) -> bool {
+        self.product.digital_trigger
+            && self.product.category != category::USB
+            && self.product.slots == 0
+            && self.chassis.is_none()
+    }
+
     /// The terminals that triggers and clocks can come from.
     pub(crate) fn terminal_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -489,6 +497,15 @@ impl Device {
             }
             for number in 0..8 {
                 add(format!("PXI_Trig{number}"));
+            }
+            if self.product.name.starts_with("PXI") {
+                add("PXI_Clk10".to_owned());
+                add("PXI_Star".to_owned());
+            }
+            if self.product.name.starts_with("PXIe") {
+                for name in ["PXIe_Clk100", "PXIe_DStarA", "PXIe_DStarB"] {
+                    add(name.to_owned());
+                }
             }
         }
         if self.product.analog_trigger {

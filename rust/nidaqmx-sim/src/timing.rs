@@ -36,6 +36,9 @@ pub(crate) struct Timing {
     pub(crate) changes: [String; 2],
     /// Whether a sample clock that overruns a measurement ends the run.
     pub(crate) stops_at_overruns: bool,
+    /// The reference clock of boards; every simulated oscillator keeps the same time without one.
+    pub(crate) reference: String,
+    reference_rate: Option<f64>,
 }
 
 impl Default for Timing {
@@ -50,6 +53,8 @@ impl Default for Timing {
             timestamp_enabled: false,
             changes: Default::default(),
             stops_at_overruns: true,
+            reference: String::new(),
+            reference_rate: None,
         }
     }
 }
@@ -238,6 +243,21 @@ impl Timing {
         self.source.is_empty() || self.source.eq_ignore_ascii_case("OnboardClock")
     }
 
+    /// The terminal of the reference clock.
+    pub(crate) fn reference_source(&self) -> &str {
+        match self.reference.trim() {
+            "" => "None",
+            source => source,
+        }
+    }
+
+    /// The rate of the reference clock: as stated, or that of the terminal.
+    pub(crate) fn reference_rate(&self) -> f64 {
+        let fast = self.reference.trim().ends_with("Clk100");
+        self.reference_rate
+            .unwrap_or(if fast { 100e6 } else { 10e6 })
+    }
+
     /// Sets a timing attribute.
     pub(crate) fn set(&mut self, id: i32, value: Value) -> Result<()> {
         let row = attribute::writable(Object::Timing, id)?;
@@ -271,6 +291,14 @@ impl Timing {
                 check_edge(value.as_i32())?;
                 self.edge = value.as_i32();
             }
+            0x1315 => {
+                let rate = value.as_f64();
+                if !(rate > 0.0 && rate.is_finite()) {
+                    return Err(Error::value("DAQmx_RefClk_Rate", format!("{rate:?}")));
+                }
+                self.reference_rate = Some(rate);
+            }
+            0x1316 => value.as_str().clone_into(&mut self.reference),
             0x3139 => self.timestamp_enabled = value.as_bool(),
             0x2195 => value.as_str().trim().clone_into(&mut self.changes[0]),
             0x2196 => value.as_str().trim().clone_into(&mut self.changes[1]),
@@ -298,6 +326,8 @@ impl Timing {
             0x1310 => self.samples = default.samples,
             0x1852 => self.source = default.source,
             0x1301 => self.edge = default.edge,
+            0x1315 => self.reference_rate = None,
+            0x1316 => self.reference.clear(),
             0x3139 => self.timestamp_enabled = default.timestamp_enabled,
             0x2195 => self.changes[0].clear(),
             0x2196 => self.changes[1].clear(),

@@ -190,7 +190,12 @@ pub(crate) struct Triggers {
     reference_pattern_when: i32,
     pub(crate) pause: Pause,
     pub(crate) timestamp_enabled: bool,
+    /// The part that the program gives the task among synchronised ones; all keep the same time.
+    synchronisation: i32,
 }
+
+const MASTER: i32 = 15888;
+const SLAVE: i32 = 15889;
 
 impl Default for Triggers {
     fn default() -> Self {
@@ -229,6 +234,7 @@ impl Default for Triggers {
                 pattern: String::new(),
             },
             timestamp_enabled: false,
+            synchronisation: kind::NONE,
         }
     }
 }
@@ -462,6 +468,7 @@ impl Triggers {
             0x314A => Value::Bool(self.timestamp_enabled),
             // No advance or handshake trigger is simulated.
             0x1365 | 0x22B7 => Value::I32(kind::NONE),
+            0x2F80 => Value::I32(self.synchronisation),
             0x1414 => Value::I32(self.arm),
             0x1415 => Value::I32(self.arm_edge),
             0x1417 => Value::text(self.arm_source.clone()),
@@ -579,6 +586,9 @@ impl Triggers {
             0x1419 if known(number) => self.reference = number,
             0x1365 | 0x22B7 if number == kind::NONE => {}
             0x1414 if matches!(number, kind::NONE | kind::DIGITAL_EDGE) => self.arm = number,
+            0x2F80 if matches!(number, kind::NONE | MASTER | SLAVE) => {
+                self.synchronisation = number;
+            }
             0x1415 => {
                 check_edge(number, &row.display())?;
                 self.arm_edge = number;
@@ -610,7 +620,7 @@ impl Triggers {
                 check_before(before)?;
                 self.before = before;
             }
-            0x1393 | 0x1414 | 0x1419 | 0x1366 | 0x18C8 => {
+            0x1393 | 0x1414 | 0x1419 | 0x1366 | 0x18C8 | 0x2F80 => {
                 return Err(Error::value(&row.display(), number));
             }
             _ => return Err(unsupported(row.display())),

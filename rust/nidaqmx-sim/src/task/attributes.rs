@@ -142,6 +142,15 @@ impl Task {
                 }
                 Value::F64(ai.max_multi_rate)
             }
+            0x1315 | 0x1316 => {
+                if !device()?.has_reference_clock() {
+                    return Err(unsupported());
+                }
+                match row.id {
+                    0x1315 => Value::F64(timing.reference_rate()),
+                    _ => Value::text(timing.reference_source()),
+                }
+            }
             0x3139 => Value::Bool(timing.timestamp_enabled),
             0x2195 => Value::text(timing.changes[0].clone()),
             0x2196 => Value::text(timing.changes[1].clone()),

@@ -322,6 +322,28 @@ impl State {
         Ok(Pace::Clock(rate))
     }
 
+    /// Whether the devices have the reference clock that the task asks for.
+    fn check_reference_clock(&self) -> Result<()> {
+        let source = self.timing.reference_source();
+        if source.eq_ignore_ascii_case("None") {
+            return Ok(());
+        }
+        for device in self.devices() {
+            if !device.has_reference_clock() {
+                return Err(Error::new(code::ATTRIBUTE_NOT_SUPPORTED_IN_TASK)
+                    .with("Property", "DAQmx_RefClk_Src")
+                    .with("Device", &device.name));
+            }
+            let known = source.eq_ignore_ascii_case("OnboardClock") || device.has_terminal(source);
+            if !known {
+                return Err(Error::new(code::TRIGGER_SOURCE_INVALID)
+                    .with("Property", "DAQmx_RefClk_Src")
+                    .with("Source Terminal", source));
+            }
+        }
+        Ok(())
+    }
+
     /// The engines whose sample clock is this task's, like `dev1/ai`.
     pub(super) fn engines(&self) -> Vec<String> {
         let kind = match self.family() {
@@ -373,6 +395,7 @@ impl State {
                 .with("Requested Value", event::CHANGE_DETECTED));
         }
         self.check_triggers(clocked, total)?;
+        self.check_reference_clock()?;
         let buffer = self.buffer_size();
         if clocked && buffer == 0 {
             return Err(Error::value("DAQmx_Buf_Input_BufSize", 0).with("Minimum Value", 1));
