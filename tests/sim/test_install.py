@@ -113,7 +113,8 @@ def test_the_command_line_refuses_nonsense() -> None:
         text=True,
     )
     assert done.returncode == 2
-    assert "PCIe-6363" in done.stderr
+    assert "'PCIe-0000'" in done.stderr
+    assert "did you mean" in done.stderr
 
 
 def run_simulated(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -9,6 +9,8 @@ from nidaqmx.constants import (
     AcquisitionType,
     Edge,
     ReadRelativeTo,
+    SyncType,
+    TaskMode,
     TriggerType,
     WindowTriggerCondition1,
 )
@@ -174,3 +176,45 @@ def test_a_reference_trigger_needs_a_finite_acquisition() -> None:
         with pytest.raises(DaqError) as error:
             task.start()
         assert error.value.error_code == -200077
+
+
+@pytest.mark.usefixtures("stepped")
+def test_boards_share_a_reference_clock() -> None:
+    sim.configure({"A": "PXIe-6363", "B": "PXIe-6363", "U": "USB-6003"})
+    with Task() as master, Task() as slave:
+        for task, device in ((master, "A"), (slave, "B")):
+            task.ai_channels.add_ai_voltage_chan(f"/{device}/ai0")
+            assert task.timing.ref_clk_src == "None"
+            task.timing.ref_clk_src = "PXIe_Clk100"
+            assert task.timing.ref_clk_rate == 100e6
+            task.timing.ref_clk_rate = 100_000_000
+            task.timing.cfg_samp_clk_timing(1000, sample_mode=AcquisitionType.CONTINUOUS)
+        master.triggers.sync_type = SyncType.MASTER
+        slave.triggers.sync_type = SyncType.SLAVE
+        assert (master.triggers.sync_type, slave.triggers.sync_type) == (SyncType.MASTER, SyncType.SLAVE)
+        master.control(TaskMode.TASK_COMMIT)
+        slave.start()
+        master.start()
+        sim.step(0.05)
+        assert (len(master.read(50)), len(slave.read(50))) == (50, 50)
+        del slave.triggers.sync_type
+        assert slave.triggers.sync_type == SyncType.NONE
+
+
+def test_reference_clocks_that_cannot_be_are_refused() -> None:
+    sim.configure({"A": "PXIe-6363", "U": "USB-6003"})
+    for device, source, code in (("A", "PXI_Clk1000", -89120), ("U", "OnboardClock", -200452)):
+        with Task() as task:
+            task.ai_channels.add_ai_voltage_chan(f"{device}/ai0")
+            task.timing.cfg_samp_clk_timing(1000)
+            task.timing.ref_clk_src = source
+            with pytest.raises(DaqError) as caught:
+                task.control(TaskMode.TASK_VERIFY)
+            assert caught.value.error_code == code
+            del task.timing.ref_clk_src
+            task.control(TaskMode.TASK_VERIFY)
+    with Task() as task:
+        task.ai_channels.add_ai_voltage_chan("A/ai0")
+        with pytest.raises(DaqError) as caught:
+            task.timing.ref_clk_rate = -1.0
+        assert caught.value.error_code == -200077
