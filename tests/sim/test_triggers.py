@@ -193,10 +193,14 @@ def test_boards_share_a_reference_clock() -> None:
         slave.triggers.sync_type = SyncType.SLAVE
         assert (master.triggers.sync_type, slave.triggers.sync_type) == (SyncType.MASTER, SyncType.SLAVE)
         master.control(TaskMode.TASK_COMMIT)
+        slave.triggers.start_trigger.cfg_dig_edge_start_trig("/A/ai/StartTrigger")
         slave.start()
+        sim.step(0.5)
+        assert slave.in_stream.avail_samp_per_chan == 0
         master.start()
         sim.step(0.05)
         assert (len(master.read(50)), len(slave.read(50))) == (50, 50)
+        slave.stop()
         del slave.triggers.sync_type
         assert slave.triggers.sync_type == SyncType.NONE
 

@@ -517,7 +517,7 @@ pub(crate) fn power(
                 .with(attr::PWR_CURRENT_SETPOINT, Value::F64(current))
                 .with(attr::PWR_OUTPUT_ENABLE, Value::Bool(enable))
                 .with(attr::PWR_IDLE_OUTPUT_BEHAVIOR, Value::I32(15503))
-                .with(attr::PWR_REMOTE_SENSE, Value::I32(16199)),
+                .with(attr::PWR_REMOTE_SENSE, Value::I32(16095)),
         )
     })?;
     task.add_channels(channels)

@@ -424,6 +424,11 @@ impl Device {
             && self.chassis.is_none()
     }
 
+    /// Whether it is a board in a PXI chassis, whose lines all boards share.
+    pub(crate) fn on_backplane(&self) -> bool {
+        self.has_reference_clock() && self.product.name.starts_with("PXI")
+    }
+
     /// The terminals that triggers and clocks can come from.
     pub(crate) fn terminal_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();

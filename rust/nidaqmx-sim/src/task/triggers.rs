@@ -493,7 +493,16 @@ impl State {
                                 .full_name(channel.physical)
                                 .eq_ignore_ascii_case(bare))
                 });
-            if !known && !channel {
+            // Boards of one chassis wait for each other's start.
+            let other = !analog
+                && bare.to_ascii_lowercase().ends_with("/starttrigger")
+                && driver().has_terminal(bare)
+                && devices.iter().all(|one| one.on_backplane())
+                && bare
+                    .split_once('/')
+                    .and_then(|(name, _)| driver().device(name).ok())
+                    .is_some_and(|one| one.on_backplane());
+            if !known && !channel && !other {
                 return Err(
                     Error::new(code::TRIGGER_SOURCE_INVALID).with("Source Terminal", source)
                 );
