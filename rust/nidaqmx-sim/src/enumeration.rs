@@ -110,7 +110,7 @@ mod tests {
         }
         assert!(VALUES.iter().all(|(_, values)| values.is_sorted()));
         // Volts, and what a custom scale gives.
-        assert_eq!(values(0x1094), Some(&[10065, 10348, 12526][..]));
+        assert_eq!(values(0x1094), Some(&[10065, 10348, 12516][..]));
         assert_eq!(values(0x187F), None);
     }
 }
