@@ -15,13 +15,16 @@ subtract:
 - "publish only" is the native reader with ring and workers, but without a log, with the same reads; the
   column "above" counts CPU above it.
 
-`nidaqlib`, which records by nidaqmx too, is not measured: all its releases need Python 3.13 (pip refuses them
-on 3.11).
+`nidaqlib`, which streams blocks of nidaqmx by asyncio, is measured where it is installed (`pip install nidaqlib`;
+it needs Python 3.13). It hands out float64 volts, so its file is four times as large; its MB/s count what the
+device gave, as in the other lines.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import importlib.util
 import json
 import mmap
 import os
@@ -141,6 +144,42 @@ def text(path: Path, total: int) -> None:
     producer.join()
     while not line.empty():
         time.sleep(0.001)
+
+
+def nidaqlib_blocks(path: Path, total: int, block: int) -> None:
+    """Another library's stream of blocks, told to wait for its consumer, into a binary file."""
+    import nidaqlib
+
+    spec = nidaqlib.TaskSpec(
+        name="nidaqlib",
+        channels=[
+            nidaqlib.AnalogInputVoltage(physical_channel=f"Dev1/ai{channel}") for channel in range(CHANNELS)
+        ],
+        timing=nidaqlib.Timing(rate_hz=RATE),
+    )
+
+    async def record() -> None:
+        count = block // FRAME
+        with open(path, "wb", buffering=0) as file:
+            session = await nidaqlib.open_device(spec)
+            async with (
+                session,
+                nidaqlib.record(
+                    session,
+                    chunk_size=count,
+                    buffer_size=max(4, 256 * MIB // (4 * block)),
+                    overflow=nidaqlib.OverflowPolicy.BLOCK,
+                ) as recording,
+            ):
+                left = total // block
+                async for piece in recording.stream:
+                    await asyncio.to_thread(file.write, memoryview(piece.data).cast("B"))
+                    left -= 1
+                    if not left:
+                        break
+            os.fsync(file.fileno())
+
+    asyncio.run(record())
 
 
 def ours(
@@ -343,6 +382,13 @@ def recipes(total: int, repeats: int, path: Path) -> dict[str, object]:
         **{
             f"queue.Queue and file.write, {size // KIB} KiB": lambda size=size: recipe(path, total, size)
             for size in (64 * KIB, 256 * KIB, MIB, 4 * MIB)
+        },
+        **{
+            f"nidaqlib.record and file.write, {size // KIB} KiB": lambda size=size: nidaqlib_blocks(
+                path, total, size
+            )
+            for size in (MIB, 4 * MIB)
+            if importlib.util.find_spec("nidaqlib")
         },
         small: lambda: ours(path, text_bytes),
         text_name: lambda: text(path, text_bytes),
