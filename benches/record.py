@@ -15,9 +15,9 @@ subtract:
 - "publish only" is the native reader with ring and workers, but without a log, with the same reads; the
   column "above" counts CPU above it.
 
-`nidaqlib`, which streams blocks of nidaqmx by asyncio, is measured where it is installed (`pip install nidaqlib`;
-it needs Python 3.13). It hands out float64 volts, so its file is four times as large; its MB/s count what the
-device gave, as in the other lines.
+`nidaqlib`, which streams blocks of nidaqmx by asyncio, is measured where it is installed (`pip install
+nidaqlib`; it needs Python 3.13). It hands out float64 volts, so its file is four times as large; its MB/s
+count what the device gave, as in the other lines.
 """
 
 from __future__ import annotations

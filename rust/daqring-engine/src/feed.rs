@@ -77,7 +77,7 @@ pub enum Missed {
 /// is felt by the producers: that is the backpressure. A consumer that keeps more than half of a
 /// stream's slots gets copies, so that hoarding blocks costs memory and never stops the recording.
 ///
-/// What a stage puts out has no slots and is copied. When [`MADE_BYTES`] of that wait for the
+/// What a stage puts out has no slots and is copied. When 32 MiB of that wait for the
 /// consumer, the writer does, too; then the slots fill up behind it.
 #[derive(Debug)]
 pub struct Feed {
