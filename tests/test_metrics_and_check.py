@@ -13,6 +13,7 @@ import daqring.cli
 import pytest
 from daqring import _native, metrics
 from daqring.preflight import _reasons, preflight
+from nidaqmx.constants import AcquisitionType
 from test_cli import run
 from test_runfile import daqring_main
 
@@ -41,6 +42,9 @@ def test_metrics_are_answered_on_request(make_task, tmp_path):
     assert families["daqring_verdict"].samples[0].value in (0.0, 1.0)
     assert families["daqring_wanted_bytes_per_second"].samples[0].value == pytest.approx(800_000)
     assert families["daqring_lost_samples"].samples[0].value == 0
+    assert families["daqring_restarts"].type == "counter"
+    assert families["daqring_restarts"].samples[0].value == 0
+    assert families["daqring_restarting"].samples[0].value == 0
     expected = {f"daqring_{name}" for name, *_ in (*metrics.OF_STREAMS, *metrics.OF_RECORDER)}
     assert expected <= set(families)
     with pytest.raises(urllib.error.URLError):
@@ -150,7 +154,14 @@ def test_check_says_that_a_disk_is_full(tmp_path):
 FOUND = {
     **{"disk_margin": 10.0, "disk_mb_per_s": 1000.0, "wanted_mb_per_s": 100.0, "cpu_load": 0.05, "cores": 2},
     **{"ring_seconds": 2.0, "slowest_write": 0.01, "ring_bytes": 10**8, "memory_available": 10**10},
-    **{"disk_seconds": 1e5, "seconds": None, "tasks": (), "stages_mb_per_s": None, "stages_margin": None},
+    **{
+        "buffered_seconds": 6.0,
+        "disk_seconds": 1e5,
+        "seconds": None,
+        "tasks": (),
+        "stages_mb_per_s": None,
+        "stages_margin": None,
+    },
 }
 
 
@@ -172,6 +183,19 @@ FOUND = {
         ({"disk_seconds": 50.0}, "the disk is full after 50 s", ""),
         ({"seconds": 9e4}, "", "and 90,000 s are wanted"),
         ({"seconds": 2e5}, "and 200,000 s are wanted", ""),
+        # What the buffers bridge until the end of a short run is no reason.
+        ({"disk_margin": 0.1, "seconds": 5}, "", ""),
+        ({"disk_margin": 0.0, "seconds": 6.0}, "", ""),
+        ({"disk_margin": 0.0, "seconds": 6.1}, "0.0 times the 100.0 MB/s wanted", ""),
+        ({"disk_margin": 0.6, "seconds": 8.5}, "", ""),
+        ({"disk_margin": 0.6, "seconds": 9}, "", "0.6 times"),
+        ({"disk_margin": 0.6, "seconds": 13}, "0.6 times", ""),
+        ({"stages_mb_per_s": 10.0, "stages_margin": 0.1, "seconds": 6}, "", ""),
+        ({"stages_mb_per_s": 10.0, "stages_margin": 0.1, "seconds": 60}, "more workers may help", ""),
+        ({"cpu_load": 0.9, "seconds": 5}, "", ""),
+        ({"slowest_write": 3.0, "seconds": 5}, "", ""),
+        ({"slowest_write": 3.0, "seconds": 7}, "up to 3.00 s to write", ""),
+        ({"memory_available": 10**7, "seconds": 5}, "the rings take", ""),
     ],
 )
 def test_reasons(changed, bad, watch):
@@ -194,6 +218,23 @@ def test_stages_are_measured(make_task, tmp_path, reader_dtype):
     assert list(tmp_path.iterdir()) == []
     without = daqring.Recorder(make_task(), tmp_path / "run.tdms")
     assert preflight(without, tmp_path).stages_margin is None
+
+
+@pytest.mark.parametrize("overflow", ["wait", "drop_oldest"])
+def test_the_drivers_buffer_counts_where_it_is_waited_in(make_task, tmp_path, overflow):
+    task = make_task()
+    before = task.in_stream.input_buf_size
+    recorder = daqring.Recorder(task, tmp_path / "run.tdms", buffer_seconds=3, overflow=overflow)
+    found = preflight(recorder, tmp_path)
+    assert found.buffered_seconds - found.ring_seconds == pytest.approx(3 if overflow == "wait" else 0)
+    assert task.in_stream.input_buf_size == before
+
+
+def test_a_finite_task_is_in_the_drivers_buffer_as_a_whole(make_task, tmp_path):
+    task = make_task(samples=500_000, mode=AcquisitionType.FINITE)
+    found = preflight(daqring.Recorder(task, tmp_path / "run.tdms"), tmp_path)
+    assert found.seconds == 5
+    assert found.buffered_seconds == pytest.approx(found.ring_seconds + 5)
 
 
 def test_a_stage_that_fails_cannot_be_measured(make_task, tmp_path):

@@ -14,6 +14,7 @@ import nidaqmx
 import numpy as np
 import pytest
 from daqring.acquisition import Acquisition
+from daqring.metrics import _Figures
 from nidaqmx.constants import AcquisitionType
 from nptdms import TdmsFile
 from pattern_check import assert_pattern
@@ -55,6 +56,8 @@ def test_ten_unplugs_are_ten_gaps(stepped, tmp_path, reader):
         until(lambda wanted=wanted: recorder.stats()["samples"] == wanted)
         daqring.sim.unplug("Dev1")
         until(lambda: recorder.stats()["restarting"])
+        figures = {family.name: family.samples[0].value for family in _Figures(recorder).collect()}
+        assert (figures["daqring_restarts"], figures["daqring_restarting"]) == (cycle, 1)
         daqring.sim.plug("Dev1")
         until(lambda cycle=cycle: recorder.stats()["restarts"] == cycle + 1)
     daqring.sim.step(0.1)

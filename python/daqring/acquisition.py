@@ -163,6 +163,11 @@ class Acquisition:
 
     # -- running ------------------------------------------------------------------------------
 
+    @property
+    def driver_seconds(self) -> float:
+        """For how long the driver's buffer will hold samples, as :meth:`prepare` is going to make it."""
+        return self.source.buffer_seconds(self._buffer_seconds)
+
     def prepare(self) -> None:
         """Raises the driver's buffer where that is due."""
         self.buffer = self.source.prepare_buffer(self._buffer_seconds)

@@ -36,6 +36,8 @@ OF_RECORDER = (
     ("log_bytes_per_second", "gauge", "what reached the log in the last seconds", "actual_mb_per_s", 1e6),
     ("slowest_write_seconds", "gauge", "longest time that the log took for a block", "slowest_write", 1.0),
     ("lost_unknown", "gauge", "1 where samples are missing that nobody counted", "lost_unknown", 1.0),
+    ("restarts", "counter", "how often the tasks were made anew after a failure", "restarts", 1.0),
+    ("restarting", "gauge", "1 while a restart is being tried: nothing is recorded", "restarting", 1.0),
     ("disk_free_bytes", "gauge", "free on the disk, above what is kept free", "disk_free", 1.0),
     ("disk_seconds", "gauge", "how long the disk lasts at the wanted rate", "disk_seconds", 1.0),
 )

@@ -23,6 +23,7 @@ __all__ = ["ChannelInfo", "DriverBuffer", "NativeUnavailable", "ReadFailure", "T
 
 DtypeChoice = Literal["auto", "raw", "float64"]
 
+RAISED = "raised for the recording"
 #: The driver's buffer is never raised beyond this much memory.
 BUFFER_LIMIT_BYTES = 1 << 30
 
@@ -587,6 +588,18 @@ class TaskSource:
 
     def prepare_buffer(self, seconds: float) -> DriverBuffer:
         """Raises the driver's buffer to `seconds`, unless the user set it or the task runs already."""
+        planned = self._planned_buffer(seconds)
+        if planned.note != RAISED:
+            return planned
+        self._buffer_to_restore = int(self._stream.input_buf_size)
+        self._stream.input_buf_size = planned.used
+        return DriverBuffer(int(self._stream.input_buf_size), planned.note)
+
+    def buffer_seconds(self, seconds: float) -> float:
+        """For how long the driver's buffer holds samples, once :meth:`prepare_buffer` was called."""
+        return self._planned_buffer(seconds).used / self.rate if self.rate else 0.0
+
+    def _planned_buffer(self, seconds: float) -> DriverBuffer:
         if self.every is not None:
             return DriverBuffer(0, "none: read on demand")
         found = int(self._stream.input_buf_size)
@@ -602,10 +615,7 @@ class TaskSource:
             return DriverBuffer(found, "left alone, because the task was running already")
         if found not in (default_buffer(self.rate, self._quantity), self.record):
             return DriverBuffer(found, "left alone, because it had been set by hand")
-        self._stream.input_buf_size = wanted
-        self._buffer_to_restore = found
-        used = int(self._stream.input_buf_size)
-        return DriverBuffer(used, "raised for the recording")
+        return DriverBuffer(wanted, RAISED)
 
     # -- running ------------------------------------------------------------------------------
 

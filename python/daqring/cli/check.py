@@ -85,7 +85,15 @@ def _told(found: Preflight, folder: Path) -> str:
             if found.stages_mb_per_s is None
             else [("stages", f"{found.stages_mb_per_s:,.0f} MB/s ({found.stages_margin:,.1f} times that)")]
         ),
-        ("ring", f"{size(found.ring_bytes)}, bridges a pause of {duration(found.ring_seconds)}"),
+        (
+            "ring",
+            f"{size(found.ring_bytes)}, bridges a pause of {duration(found.ring_seconds)}"
+            + (
+                f", {duration(found.buffered_seconds)} with the driver's buffer"
+                if found.buffered_seconds > found.ring_seconds
+                else ""
+            ),
+        ),
         (
             "processor",
             f"{found.cpu_s_per_gb:.2f} s per GB: {found.cpu_load:.1%} of {found.cores} cores "
