@@ -563,6 +563,50 @@ factor = 10
     assert "either every stage names its task, or none does" in record("staged.toml").stderr
 
 
+@pytest.mark.parametrize(
+    ("stages", "line", "message"),
+    [
+        (
+            "kind = 'scale'\ntask = 'volts'\n[[stages]]\nkind = 'trigger'\ntask = 'volts'\nchannel = 'ai9'",
+            *(7, "stages[1].channel: 'volts' has no channel 'ai9', only Dev1/ai0, "),
+        ),
+        (
+            # The stages of the tasks alternate.
+            "kind = 'scale'\ntask = 'volts'\n[[stages]]\nkind = 'scale'\nname = 'a'\ntask = 'temperatures'\n"
+            "[[stages]]\nkind = 'scale'\nname = 'b'\ntask = 'volts'\n[[stages]]\nkind = 'digital_lines'\n"
+            "task = 'temperatures'",
+            *(12, "stages[3]: samples of type float64 have no lines"),
+        ),
+        (
+            # The equal one of the second task is meant.
+            "kind = 'trigger'\ntask = 'temperatures'\n[[stages]]\nkind = 'trigger'\ntask = 'volts'",
+            *(1, "stages[0]: two groups would be named 'records'"),
+        ),
+        ("kind = 'trigger'\nchannel = 4", 3, "stages[0].channel: channel must be a name or a number below 4"),
+        ("kind = 'scale'\ntask = 'vlts'", 3, "stages[0].task: stages were given for 'vlts'"),
+        ("kind = 'scale'\nname = 'volts'\ntask = 'volts'", 3, "stages[0].name: two groups would be named"),
+        (
+            "kind = 'digital_lines'\ntask = 'volts'\nlines = [['x', 0, 'valve']]",
+            *(4, "stages[0].lines: 'volts' has no channel 'x'"),
+        ),
+        (
+            "kind = 'trigger'\ntask = 'volts'\n[[stages]]\nkind = 'decimate'\nfactor = 2\n"
+            "task = 'volts'\nof = 'records'",
+            *(4, "stages[1]: decimation cannot work on"),
+        ),
+    ],
+)
+def test_a_stage_that_does_not_fit_its_task_is_told_with_its_line(folder, stages, line, message):
+    before, simulation = RUN.split("[simulation]", 1)
+    (folder / "run.toml").write_text(f"{before}[[stages]]\n{stages}\n[simulation]{simulation}")
+    # Lines of the parameters count from those of the [[stages]].
+    shift = before.count("\n")
+    status, told = daqring_main("record", "run.toml")
+    assert status == 1
+    assert f"run.toml, line {line + shift}: {message}" in told
+    assert not (folder / "run.tdms").exists()
+
+
 def test_what_is_done_after_a_loss_or_a_failure_reaches_the_recorder(folder):
     (folder / "run.toml").write_text(RUN + '\n[restart]\non = ["device error", "no samples"]\nattempts = 3\n')
     shown = record("run.toml", "--on-loss", "continue", "--no-samples", "5", "--show-config")

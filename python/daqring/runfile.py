@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from daqring.recorder import Recorder
     from daqring.restart import Restart
-    from daqring.stages import Stage
+    from daqring.stages import Misfit, Stage
 
 __all__ = ["Run", "RunFileError"]
 
@@ -687,6 +687,7 @@ class Run:
             nidaqmx.errors.Error: The driver refuses a task.
         """
         from daqring.recorder import Recorder
+        from daqring.stages import Misfit
 
         self.check()
         arguments = {key: value for key, value in self.description.items() if key not in OUR_KEYS}
@@ -697,22 +698,39 @@ class Run:
             placement.placement(arguments.get("pin"), arguments.get("priority", "normal"))
         except TaskError as error:
             raise self.error(("pin",), str(error)) from None
-        recorder = Recorder(
-            self._maker(),
-            self.out,
-            log=self.log_options(),
-            stages=self.stages(),
-            restart=self.restart(),
-            properties=properties,
-            **arguments,
-            **more,
-        )
+        stages = self.stages()
+        try:
+            recorder = Recorder(
+                self._maker(),
+                self.out,
+                log=self.log_options(),
+                stages=stages,
+                restart=self.restart(),
+                properties=properties,
+                **arguments,
+                **more,
+            )
+        except Misfit as error:
+            raise self._misfit(error, stages) from None
         try:
             self._check_streams(recorder)
         except BaseException:
             recorder._tasks.close()
             raise
         return recorder
+
+    def _misfit(self, error: Misfit, stages: list[Stage] | dict[str, list[Stage]]) -> TaskError:
+        """What is wrong with a stage as soon as its task is known, at its table or its key."""
+        from daqring.stage_tables import place_of
+
+        tables = self.description.get("stages", [])
+        number = None if error.stage is None else place_of(error.stage, stages, tables)
+        if number is None:
+            return error
+        path: KeyPath = ("stages", number)
+        if error.key is not None and error.key in tables[number]:
+            path = (*path, error.key)
+        return self.error(path, str(error))
 
     def _check_streams(self, recorder: Recorder) -> None:
         """Whether there is what taps want to look at."""

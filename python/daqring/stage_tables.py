@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from daqring.toml_lines import KeyPath
 if TYPE_CHECKING:
     from daqring.stages import Stage
 
-__all__ = ["KINDS", "keys_of", "make_stages"]
+__all__ = ["KINDS", "keys_of", "make_stages", "place_of"]
 
 #: Kind in a table to the class.
 KINDS: dict[str, Any] = {
@@ -74,6 +74,20 @@ def make_stages(
     if of_tasks:
         return {task: [stage for _, stage in mine] for task, mine in of_tasks.items()}
     return [stage for _, stage in of_all]
+
+
+def place_of(
+    stage: Stage, made: list[Stage] | dict[str, list[Stage]], tables: Sequence[Mapping[str, Any]]
+) -> int | None:
+    """Number of the table of which :func:`make_stages` has made a stage; ``None``: it is none of these."""
+    if isinstance(made, list):
+        order = iter(made)
+        turns = [order for _ in tables]
+    else:
+        orders = {task: iter(mine) for task, mine in made.items()}
+        turns = [orders[table["task"]] for table in tables]
+    # Two stages may be equal.
+    return next((number for number, turn in enumerate(turns) if next(turn) is stage), None)
 
 
 def _check_chains(lists: list[list[tuple[int, Stage]]], path: KeyPath) -> None:

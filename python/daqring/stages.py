@@ -401,13 +401,17 @@ class Trigger:
         return dataclasses.replace(stream, name=self.name, records=True)
 
 
-def _channel(channel: str | int, stream: StreamInfo) -> int:
+def _channel(channel: str | int, stream: StreamInfo, key: str = "channel") -> int:
     if isinstance(channel, str):
         if channel not in stream.channels:
-            raise TaskError(f"{stream.name!r} has no channel {channel!r}, only {', '.join(stream.channels)}")
+            raise Misfit(
+                f"{stream.name!r} has no channel {channel!r}, only {', '.join(stream.channels)}", key=key
+            )
         return stream.channels.index(channel)
     if isinstance(channel, bool) or not isinstance(channel, int) or not 0 <= channel < len(stream.channels):
-        raise TaskError(f"channel must be a name or a number below {len(stream.channels)}, not {channel!r}")
+        raise Misfit(
+            f"channel must be a name or a number below {len(stream.channels)}, not {channel!r}", key=key
+        )
     return channel
 
 
@@ -446,9 +450,9 @@ class DigitalLines:
                 for channel, name in enumerate(stream.channels)
                 for bit in range(bits)
             ]
-        chosen = [(_channel(channel, stream), bit, name) for channel, bit, name in lines]
+        chosen = [(_channel(channel, stream, "lines"), bit, name) for channel, bit, name in lines]
         if any(not 0 <= bit < bits for _, bit, _ in chosen) or not chosen:
-            raise TaskError(f"lines must name at least one bit, and bits from 0 to {bits - 1}")
+            raise Misfit(f"lines must name at least one bit, and bits from 0 to {bits - 1}", key="lines")
         return {"kind": "lines", "name": self.name, "log": self.log, "lines": chosen}
 
     def puts_out(self, stream: StreamInfo) -> StreamInfo:
@@ -591,6 +595,15 @@ def _cffi_address(function: Any) -> int:
 Stages = Sequence[Stage] | Mapping[str, Sequence[Stage]]
 
 
+class Misfit(TaskError):
+    """A stage that makes sense by itself does not fit the task that it works on: which one, and by what."""
+
+    def __init__(self, message: str, stage: Stage | None = None, key: str | None = None) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.key = key
+
+
 def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
     """What each stream's description for the native module says of its stages.
 
@@ -600,9 +613,10 @@ def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
     if isinstance(stages, Mapping):
         unknown = set(stages) - {stream.name for stream in streams}
         if unknown:
-            raise TaskError(
+            raise Misfit(
                 f"stages were given for {', '.join(map(repr, sorted(unknown)))}, but the tasks are "
-                f"{', '.join(repr(stream.name) for stream in streams)}"
+                f"{', '.join(repr(stream.name) for stream in streams)}",
+                *(next(iter(stages[sorted(unknown)[0]]), None), "task"),
             )
     taken = {stream.name for stream in streams}
     planned = []
@@ -613,8 +627,9 @@ def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
             if not hasattr(stage, "to_native"):
                 raise TaskError(f"{stage!r} is no stage; those are in daqring.stages")
             if prefix + stage.name in taken:
-                raise TaskError(
-                    f"two groups would be named {prefix + stage.name!r}; give the stage another name"
+                raise Misfit(
+                    f"two groups would be named {prefix + stage.name!r}; give the stage another name",
+                    *(stage, "name"),
                 )
             taken.add(prefix + stage.name)
         behind = _behind(mine, stream.name)
@@ -639,12 +654,16 @@ def _behind(stages: Sequence[Stage], task: str) -> dict[str | None, list[Stage]]
                 f"stage {name!r} is to work on {source!r}, and there is no such stage; the stages are "
                 f"{', '.join(map(repr, of))}"
             )
+    named = {stage.name: stage for stage in stages}
     for name in of:
         way = [name]
         while (source := of[way[-1]]) is not None:
             way.append(source)
             if source == name:
-                raise TaskError(f"stages work on each other in a circle: {' of '.join(map(repr, way))}")
+                raise Misfit(
+                    f"stages work on each other in a circle: {' of '.join(map(repr, way))}",
+                    *(named[name], "of"),
+                )
             if len(way) > len(of):
                 break  # a circle further on, told when it is the turn of one that lies on it
     behind: dict[str | None, list[Stage]] = {None: []}
@@ -657,7 +676,10 @@ def _branch(
     stage: Stage, stream: StreamInfo, behind: dict[str | None, list[Stage]], prefix: str
 ) -> dict[str, Any]:
     """A stage as the native module makes it, with those that work on what it puts out."""
-    native = stage.to_native(stream)
+    try:
+        native = stage.to_native(stream)
+    except TaskError as error:
+        raise Misfit(str(error), stage, getattr(error, "key", None)) from None
     native["name"] = prefix + native["name"]
     others = behind.get(stage.name)
     if not others:
@@ -665,7 +687,9 @@ def _branch(
     try:
         made = stage.puts_out(stream)
     except TaskError as error:
-        raise TaskError(f"stage {others[0].name!r} cannot work on {stage.name!r}: {error}") from None
+        raise Misfit(
+            f"stage {others[0].name!r} cannot work on {stage.name!r}: {error}", others[0], "of"
+        ) from None
     native["then"] = [_branch(other, made, behind, prefix) for other in others]
     native["log"] = native["log"] and all(other.records_source for other in others)
     return native
