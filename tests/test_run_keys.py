@@ -84,6 +84,7 @@ VALUES: dict[tuple[str, str], tuple[str, str]] = {
     ("top", "history"): ('"1 min"', '"1 parsec"'),
     ("top", "metrics"): ("9108", '"x"'),
     ("top", "keep_awake"): ("true", "1"),
+    ("top", "gui"): ("true", "1"),
     ("top", "pin"): ("{ workers = [0] }", "3"),
     ("top", "priority"): ('"high"', '"urgent"'),
     ("top", "keep_seconds"): ("2", "0"),
@@ -458,6 +459,7 @@ on_loss = "continue"
 no_samples = 30
 history = "0.5 s"
 keep_awake = false
+gui = false
 keep_seconds = 1
 priority = "normal"
 pin = { workers = [0, 0] }
@@ -625,6 +627,8 @@ FLAGS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "--run-name": (["rig"], {"name": "rig"}),
     "--overwrite": ([], {"overwrite": True}),
     "--keep-awake": ([], {"keep_awake": True}),
+    "--gui": ([], {"gui": True}),
+    "--no-gui": ([], {"gui": False}),
     "--property": (["a=b=c", "--property", "d="], {"properties": {"a": "b=c", "d": ""}}),
     "--sync": (["block"], {"log": {"sync": "block"}}),
     "--segment": (["1 MB"], {"log": {"segment": "1 MB"}}),

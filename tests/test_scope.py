@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,9 +11,12 @@ import sys
 import daqring
 import daqring.stages
 import numpy as np
+import psutil
 import pytest
 from daqring import scope
+from daqring.cli.window import hindrance
 from daqring.status import Publisher, recorders
+from pattern_check import assert_pattern
 from test_cli import daqring_command, run
 from test_health import wait_until
 from test_runfile import daqring_main
@@ -203,6 +207,153 @@ def test_a_running_recording_is_followed_from_file_to_file(application, tmp_path
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 0, told
+
+
+# -- beside a recording -----------------------------------------------------------------------
+
+
+def recorded_with_a_window(out, *more):
+    """A recording whose scope is the process of which it tells; both are left to the test."""
+    process = subprocess.Popen(
+        daqring_command(
+            *("record", out, "--ai", "Dev1/ai0:1", "--rate", "1e4", "--simulate", "--pattern"),
+            *("--block-ms", "20", "--gui", *more),
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
+    )
+    found = []
+    wait_until(lambda: found.extend(psutil.Process(process.pid).children()) or found)
+    (window,) = found
+    # What the window has of the recording's process until it is another program is its command line.
+    wait_until(lambda: "scope" in window.cmdline())
+    return process, window
+
+
+def ended(process):
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    return process.returncode, told
+
+
+needs_qt = pytest.mark.skipif(hindrance() is not None and "display" not in hindrance(), reason="no scope")
+
+
+@needs_qt
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("way", ["SIGKILL", "SIGSTOP", "SIGTERM"])
+def test_a_window_that_dies_or_hangs_leaves_the_recording_alone(tmp_path, way):
+    out = tmp_path / "run.tdms"
+    process, window = recorded_with_a_window(out, "--run-name", f"window-{way}")
+    try:
+        wait_until(lambda: samples_of(out) > 0)
+        before = samples_of(out)
+        window.send_signal(getattr(signal, way))
+        if way != "SIGSTOP":
+            wait_until(lambda: not window.is_running() or window.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: samples_of(out) > before + 3000)
+        status, told = ended(process)
+    finally:
+        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            window.kill()
+    assert status == 0, told
+    if way == "SIGSTOP":
+        assert told == ""
+    else:
+        number = getattr(signal, way)
+        assert f"the scope has ended with status {-number}" in told
+        assert "the recording is not affected" in told
+    log = daqring.open(out)
+    assert log.finished
+    assert not log.gaps
+    for number, channel in enumerate(log.groups["ai"].channels):
+        assert_pattern(channel.raw[:], number)
+
+
+def samples_of(path):
+    try:
+        return len(daqring.open(path)["ai/Dev1/ai0"])
+    except (OSError, KeyError, daqring.DaqringError):
+        return 0
+
+
+@needs_qt
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_the_window_stays_when_the_recording_has_ended(tmp_path):
+    process, window = recorded_with_a_window(tmp_path / "run.tdms")
+    try:
+        # The file is there, and in the window is what Ctrl-C of a terminal does not reach.
+        wait_until(lambda: samples_of(tmp_path / "run.tdms") > 0)
+        assert os.getpgid(window.pid) != os.getpgid(process.pid)
+        status, told = ended(process)
+        assert status == 0, told
+        assert told == ""
+        assert window.is_running()
+        assert window.status() != psutil.STATUS_ZOMBIE
+    finally:
+        process.kill()
+        window.kill()
+
+
+def test_a_window_of_what_is_not_yet_there(application, make_task, tmp_path):
+    path = tmp_path / "later.tdms"
+    shown = scope.Scope(path, seconds=10.0)
+    try:
+        assert shown.curves == {}
+        daqring.record(make_task(name="volts"), path, samples=1000)
+        shown.look()
+        assert len(shown.curves) == 4
+        assert shown.window.windowTitle() == "daqring scope: later.tdms, ended"
+    finally:
+        shown.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [(["--gui"], ""), (["gui.toml"], "gui.toml, line 1: "), (["gui.toml", "--no-gui"], None)],
+)
+@pytest.mark.parametrize("absent", ["pyqtgraph", "PySide6"])
+def test_a_window_that_cannot_be_is_told_before_the_start(tmp_path, given, where, absent):
+    (tmp_path / "gui.toml").write_text("gui = true\n")
+    script = "import sys\nfor name in sys.argv.pop(1).split(','): sys.modules[name] = None\n"
+    script += "import daqring.cli; sys.exit(daqring.cli.main(sys.argv[1:]))"
+    missing = "pyqtgraph" if absent == "pyqtgraph" else "PySide6,PySide2,PyQt5,PyQt6"
+    rig = ["--ai", "Dev1/ai0", "--rate", "1e4", "--samples", "10", "--simulate"]
+    more = [argument for argument in given if argument.startswith("--")]
+    files = [argument for argument in given if argument not in more]
+    result = subprocess.run(
+        [sys.executable, "-c", script, missing, "record", *files, "run.tdms", *rig, *more],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
+    )
+    assert (tmp_path / "run.tdms").exists() == (where is None)
+    assert result.returncode == (0 if where is None else 1), result.stderr
+    if where is not None:
+        assert f"daqring: {where}gui: the scope needs " in result.stderr
+        assert absent in result.stderr
+        assert "pip install 'daqring[scope]'" in result.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there always is a display")
+@needs_qt
+def test_a_recording_with_a_window_needs_a_display(monkeypatch):
+    for name in scope.DISPLAYS:
+        monkeypatch.delenv(name, raising=False)
+    assert hindrance() == "there is no display to open a window on"
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert hindrance() is None
+
+
+def test_waiting_is_for_windows(tmp_path):
+    status, told = daqring_main("scope", "later.tdms", "--wait", "--picture", str(tmp_path / "x.png"))
+    assert status == 1
+    assert "--wait is for a window" in told
 
 
 def test_a_recording_that_has_written_nothing(tmp_path, monkeypatch):

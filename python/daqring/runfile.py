@@ -243,6 +243,7 @@ KEYS: dict[str, Callable[[object], None]] = {
     "history": _time_or_off,
     "metrics": _address,
     "keep_awake": _flag,
+    "gui": _flag,
     "pin": _cores,
     "priority": _one_of("normal", "high"),
     "keep_seconds": _positive,
@@ -260,6 +261,7 @@ OUR_KEYS = frozenset(
         "history",
         "metrics",
         "keep_awake",
+        "gui",
         "taps",
         "tasks",
         "stages",
@@ -580,11 +582,17 @@ class Run:
         """What is to be done beside the recorder, as :class:`daqring.cli.ending.Ending` takes it.
 
         Raises:
-            RunFileError: The function of a tap cannot be had.
+            RunFileError: The function of a tap cannot be had, or no window can be opened here.
         """
+        from daqring.cli.window import hindrance
+
+        gui = bool(self.description.get("gui"))
+        if gui and (why := hindrance()) is not None:
+            raise self.error(("gui",), why)
         return {
             "keep_awake": bool(self.description.get("keep_awake")),
             "metrics": self.description.get("metrics"),
+            "scope": self.out if gui else None,
             "taps": [
                 TapCall(
                     self._function(("taps", number, "call"), table["call"]),

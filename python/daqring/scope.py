@@ -253,8 +253,16 @@ class Scope:
         self.window.close()
 
 
-def show(path: str | os.PathLike[str], *, seconds: float | None = None, picture: str | None = None) -> None:
+def show(
+    path: str | os.PathLike[str],
+    *,
+    seconds: float | None = None,
+    picture: str | None = None,
+    wait: bool = False,
+) -> None:
     """Opens the window and returns when it is closed; or writes what it shows into a PNG file.
+
+    With `wait` there need be nothing of the log yet: it is drawn as soon as there is.
 
     Raises:
         ImportError: PyQtGraph or Qt is not installed.
@@ -263,7 +271,7 @@ def show(path: str | os.PathLike[str], *, seconds: float | None = None, picture:
     """
     import pyqtgraph
 
-    if seconds is None or not files_of(path):
+    if not wait and (seconds is None or not files_of(path)):
         daqring.open(path)
     if picture is not None:
         if not picture.lower().endswith(".png"):

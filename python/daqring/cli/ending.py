@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from daqring.awake import kept_awake
 from daqring.cli.arguments import EXIT_INTERRUPTED
 from daqring.cli.display import Display, health_lines
+from daqring.cli.window import Window
 from daqring.tap_tables import TapCall, looking
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Ending:
         keep_awake: bool = False,
         metrics: int | str | None = None,
         taps: Sequence[TapCall] = (),
+        scope: str | None = None,
     ) -> None:
         self._recorder = recorder
         self._asked = threading.Event()
@@ -60,6 +62,8 @@ class Ending:
         self._keep_awake = keep_awake
         self._metrics = metrics
         self._taps = taps
+        #: The file to be looked at in a window meanwhile.
+        self._scope = scope
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -93,10 +97,16 @@ class Ending:
             host, port = self._stack.enter_context(served(recorder, self._metrics))
             logger.info("metrics at http://%s:%d/metrics", host, port)
         recorder.start()
+        window: Window | None = None
         try:
+            if self._scope is not None:
+                window = Window(self._scope)
+                self._stack.callback(window.leave)
             self._stack.enter_context(looking(recorder, self._taps))
             due = 0.0
             while not self._asked.is_set() and not recorder.wait(STEP):
+                if window is not None:
+                    window.look()
                 if display.enabled and time.monotonic() >= due:
                     due = time.monotonic() + SHOW_EVERY
                     display.draw(health_lines(recorder.health().to_dict(), width=display.width))

@@ -30,7 +30,7 @@ TERMINALS = {
 #: Flags that are keys of a run file.
 FLAGS = (
     *("seconds", "samples", "block_ms", "read_ms", "dtype", "buffer_seconds", "reader", "workers", "metrics"),
-    *("every", "times", "overflow", "on_loss", "no_samples", "history", "priority"),
+    *("every", "times", "overflow", "on_loss", "no_samples", "history", "priority", "gui"),
 )
 STORAGE = (
     "sync",
@@ -268,6 +268,11 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     )
     alone.add_argument(
         "--keep-awake", action="store_true", help="keep the computer from sleeping while it records"
+    )
+    parser.add_argument(
+        "--gui",
+        action=argparse.BooleanOptionalAction,
+        help="show the newest samples in a window, in a process of its own, as 'daqring scope' does",
     )
     simulation_flags(parser)
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
+#: Seconds that are shown of a running recording.
+NEWEST = 10.0
+
 
 def add(commands: Commands) -> None:
     """Adds the command to the parser."""
@@ -29,22 +32,31 @@ def add(commands: Commands) -> None:
         "--seconds", type=positive, metavar="S", help="only the newest seconds (running: default 10)"
     )
     scope.add_argument("--picture", metavar="FILE.png", help="write a picture instead of opening a window")
+    scope.add_argument(
+        "--wait", action="store_true", help="open the window also where nothing has been written yet"
+    )
     scope.set_defaults(run=_scope)
 
 
 def _scope(arguments: argparse.Namespace) -> int:
     path, seconds = Path(arguments.what), arguments.seconds
+    if arguments.wait and arguments.picture is not None:
+        raise Refusal("--wait is for a window; of what is not written yet there is no picture")
     if not path.exists():
         found = [status for status in recorders() if status.name == arguments.what and status.path]
-        if not found:
+        if not found and not arguments.wait:
             raise Refusal(f"there is no file {arguments.what!r}, and no recording of this name runs")
-        path, seconds = Path(found[0].path), seconds or 10.0
+        if found:
+            path = Path(found[0].path)
+        seconds = seconds or NEWEST
+    elif arguments.wait:
+        seconds = seconds or NEWEST
     try:
         from daqring.scope import files_of, show
 
-        if not path.exists() and not files_of(path):
+        if not arguments.wait and not path.exists() and not files_of(path):
             raise Refusal(f"{arguments.what} has written nothing yet")
-        show(path, seconds=seconds, picture=arguments.picture)
+        show(path, seconds=seconds, picture=arguments.picture, wait=arguments.wait)
     except ImportError as error:
         raise Refusal(f"the scope needs PyQtGraph and Qt: pip install 'daqring[scope]' ({error})") from None
     except ValueError as error:
