@@ -17,7 +17,7 @@ from daqring import scope
 from daqring.cli.window import hindrance
 from daqring.status import Publisher, recorders
 from pattern_check import assert_pattern
-from test_cli import daqring_command, run
+from test_cli import ENVIRONMENT, daqring_command, run
 from test_health import wait_until
 from test_runfile import daqring_main
 
@@ -222,7 +222,7 @@ def recorded_with_a_window(out, *more):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
+        env=os.environ | ENVIRONMENT | {"QT_QPA_PLATFORM": "offscreen"},
     )
     found = []
     wait_until(lambda: found.extend(psutil.Process(process.pid).children()) or found)
@@ -348,6 +348,24 @@ def test_a_recording_with_a_window_needs_a_display(monkeypatch):
     assert hindrance() == "there is no display to open a window on"
     monkeypatch.setenv("DISPLAY", ":0")
     assert hindrance() is None
+
+
+def test_the_window_opens_before_there_is_a_file(application, tmp_path, monkeypatch):
+    from pyqtgraph.Qt import QtCore
+
+    path = tmp_path / "later.tdms"
+    with pytest.raises(FileNotFoundError):
+        scope.show(path, seconds=1.0)
+    opened = []
+    QtCore.QTimer.singleShot(0, lambda: (opened.append(path), application.quit()))
+    scope.show(path, seconds=1.0, wait=True)
+    assert opened == [path]
+    asked = []
+    monkeypatch.setattr(scope, "show", lambda path, **more: asked.append((path, more)))
+    assert daqring_main("scope", str(path), "--wait")[0] == 0
+    assert daqring_main("scope", str(path), "--wait", "--seconds", "3")[0] == 0
+    assert [more["seconds"] for _, more in asked] == [10.0, 3.0]
+    assert all(more["wait"] and shown == path for shown, more in asked)
 
 
 def test_waiting_is_for_windows(tmp_path):

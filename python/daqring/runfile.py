@@ -320,10 +320,9 @@ class Run:
         if not isinstance(text, str):
             raise RunFileError(f"{path} does not tell how it was recorded: 'daqring record' made no such log")
         run = cls(tomllib.loads(text), Path(path), lines_of(text))
-        # To overwrite that one was wanted then.
-        return dataclasses.replace(
-            run, description={key: value for key, value in run.description.items() if key != "overwrite"}
-        )
+        # To overwrite that one, and to look at it, was wanted then.
+        kept = {key: value for key, value in run.description.items() if key not in ("overwrite", "gui")}
+        return dataclasses.replace(run, description=kept)
 
     def over(self, values: Mapping[str, Any]) -> Run:
         """This with `values` laid over it: tables are merged, everything else is replaced."""

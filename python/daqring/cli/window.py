@@ -56,7 +56,7 @@ class Window:
         try:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed in leave)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "daqring", "scope", os.fspath(path), "--wait"],
+                [sys.executable, "-m", "daqring", "scope", "--wait", "--", os.fspath(path)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
