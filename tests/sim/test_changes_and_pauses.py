@@ -552,6 +552,45 @@ def test_tasks_share_a_sample_clock() -> None:
         assert sim.ledger(slave).produced == sim.ledger(counter).produced == 60
 
 
+def test_samples_of_an_earlier_clock_do_not_come_again() -> None:
+    sim.hold_triggers()
+    for _ in range(2):
+        # Time begins again, as in a second test with the same devices.
+        sim.clock("stepped")
+        with Task() as owner, Task() as follower:
+            analog(owner)
+            owner.triggers.start_trigger.cfg_dig_edge_start_trig("/Dev1/PFI0")
+            follower.di_channels.add_di_chan("Dev1/port0/line0:7", line_grouping=LINES)
+            follower.timing.cfg_samp_clk_timing(1000, "/Dev1/ai/SampleClock", sample_mode=CONTINUOUS)
+            follower.start()
+            owner.start()
+            sim.step(1.0)
+            assert follower.in_stream.total_samp_per_chan_acquired == 0
+            sim.trigger()
+            sim.step(0.05)
+            for task in (owner, follower):
+                assert task.in_stream.total_samp_per_chan_acquired == 50
+
+
+@pytest.mark.usefixtures("stepped")
+def test_a_run_whose_trigger_never_comes_takes_nothing_from_the_one_before() -> None:
+    sim.hold_triggers()
+    with Task() as owner, Task() as follower:
+        analog(owner)
+        owner.triggers.start_trigger.cfg_dig_edge_start_trig("/Dev1/PFI0")
+        follower.di_channels.add_di_chan("Dev1/port0/line0:7", line_grouping=LINES)
+        follower.timing.cfg_samp_clk_timing(1000, "/Dev1/ai/SampleClock", sample_mode=CONTINUOUS)
+        follower.start()
+        owner.start()
+        sim.trigger()
+        sim.step(0.05)
+        owner.stop()
+        owner.start()
+        sim.step(1.0)
+        owner.stop()
+        assert follower.in_stream.total_samp_per_chan_acquired == 50
+
+
 @pytest.mark.usefixtures("stepped")
 def test_tasks_share_a_start_trigger() -> None:
     with Task() as master, Task() as slave:

@@ -1,5 +1,8 @@
 """Counter inputs: every measurement, of signals that are known exactly."""
 
+import threading
+import time
+
 import daqring.sim as sim
 import numpy as np
 import pytest
@@ -321,6 +324,39 @@ def test_an_angular_encoder(decoding: EncoderType, counts: int, speed: int) -> N
         task.stop()
         channel.ci_ang_encoder_units = AngleUnits.TICKS
         assert np.diff(task.read(3)) == pytest.approx(np.full(2, np.sign(speed) * 100 * counts))
+
+
+@pytest.mark.usefixtures("stepped")
+def test_calls_are_answered_while_a_fast_encoder_is_counted() -> None:
+    sim.signal("/Dev1/PFI8", sim.pulses(10e6))
+    sim.signal("/Dev1/PFI10", sim.pulses(10e6, delay=25e-9))
+    counts = []
+    with Task() as task:
+        channel = task.ci_channels.add_ci_ang_encoder_chan(CTR, decoding_type=EncoderType.X_4)
+        task.start()
+        # Four million changes to look at.
+        sim.step(0.1)
+        thread = threading.Thread(target=lambda: counts.append(channel.ci_count))
+        thread.start()
+        # Where one call waits for the count, the thread has it long before the last call.
+        for _ in range(20):
+            task.is_task_done()
+            time.sleep(0.01)
+        assert thread.is_alive()
+        thread.join()
+    assert counts == [pytest.approx(4_000_000, abs=2)]
+
+
+def test_a_fast_signal_with_a_slow_gate_and_a_slow_direction() -> None:
+    sim.clock("unthrottled")
+    sim.signal("/Dev1/PFI8", sim.pulses(10e6))
+    sim.signal("/Dev1/PFI9", sim.pulses(1, 0.5))
+    with Task() as task:
+        channel = task.ci_channels.add_ci_count_edges_chan(CTR)
+        channel.ci_count_edges_gate_enable = True
+        clocked(task, 0.1)
+        # A billion edges, half of them let through.
+        assert task.read(10, 2000) == [50_000_000 * (i + 1) for i in range(10)]
 
 
 def test_an_encoder_that_turns_back() -> None:

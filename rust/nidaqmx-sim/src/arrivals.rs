@@ -186,6 +186,9 @@ struct Clocked {
     rate: Rate,
     /// Samples after which it ends, or has ended.
     total: Option<u64>,
+    ended: bool,
+    /// Its times are those of a clock that was replaced meanwhile.
+    other_clock: bool,
 }
 
 impl Clocked {
@@ -204,13 +207,36 @@ impl Engine {
         if self.runs.len() >= REMEMBERED {
             self.before += self.runs.remove(0).samples(u64::MAX);
         }
-        self.runs.push(Clocked { began, rate, total });
+        self.runs.push(Clocked {
+            began,
+            rate,
+            total,
+            ended: false,
+            other_clock: false,
+        });
     }
 
     pub(crate) fn end(&mut self, samples: u64) {
         if let Some(run) = self.runs.last_mut() {
             run.total = Some(run.total.map_or(samples, |total| total.min(samples)));
+            run.ended = true;
+            if run.other_clock {
+                self.before += run.samples(u64::MAX);
+                self.runs.pop();
+            }
         }
+    }
+
+    /// Another clock counts from now on: what came until now, by the old one, has come. A run that
+    /// is under way goes on by the old one.
+    pub(crate) fn keep(&mut self, old: u64) {
+        let mut before = self.before;
+        self.runs.retain_mut(|run| {
+            run.other_clock = true;
+            before += if run.ended { run.samples(old) } else { 0 };
+            !run.ended
+        });
+        self.before = before;
     }
 
     /// When the latest run began, by the clock.
@@ -453,6 +479,26 @@ mod tests {
         let fast = Changes::new(vec![(input(20e6), true, true)], 100);
         assert_eq!(fast.count(0, 1000), 40);
         assert!(fast.overflowed());
+    }
+
+    #[test]
+    fn an_engine_counts_no_run_twice_when_the_clock_is_replaced() {
+        let mut engine = Engine::default();
+        engine.begin(1_000_000_000, rate(1000.0), None);
+        engine.end(500);
+        engine.keep(9_000_000_000);
+        // By the new clock the time of that run is yet to come; its samples are not.
+        for now in [0, 1_200_000_000, 5_000_000_000] {
+            assert_eq!((engine.samples(now), engine.starts(now)), (500, 1));
+        }
+        engine.begin(2_000_000_000, rate(1000.0), None);
+        assert_eq!(engine.samples(2_010_000_000), 510);
+        assert_eq!(engine.time(510), Some(2_010_000_000));
+        // One that is under way goes on by the old clock until it ends.
+        engine.keep(2_010_000_000);
+        assert_eq!(engine.samples(2_020_000_000), 520);
+        engine.end(20);
+        assert_eq!((engine.samples(0), engine.began()), (520, None));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use crate::conversion::Conversion;
 use crate::driver::lock;
 use crate::signal::Signal;
-use crate::wave::{Sequence, Since, Wave};
+use crate::wave::{LOOK, Sequence, Since, Wave};
 
 /// Counter measurements, as `DAQmx_CI_MeasType` names them.
 pub(crate) mod measurement {
@@ -663,8 +663,14 @@ impl Counter {
             Measure::Count { initial, .. } => initial,
             _ => 0,
         };
-        let mut tally = lock(&self.tallies[which]);
-        tally.advance(what, &waves, at, initial)
+        loop {
+            // The lock is held for one look only: others may ask for another time.
+            let look = lock(&self.tallies[which]).look(what, &waves, at, initial);
+            if let Some(count) = look {
+                return count;
+            }
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -677,67 +683,141 @@ fn ratio(number: f64, divisor: f64) -> f64 {
     }
 }
 
-/// A count that goes from change to change.
+/// A count that goes from change to change. Counts on the way are kept in part, so that it can be
+/// asked anywhere.
 #[derive(Debug, Default)]
 struct Tally {
-    at: u64,
-    count: i64,
+    /// The counts after every so many changes.
+    marks: Vec<Counted>,
+    /// Where the last look has come to.
+    last: Option<Counted>,
 }
 
+/// A count at a time.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    at: u64,
+    count: i64,
+    /// Edges of the first input until then, where they are what is counted.
+    edges: u64,
+    /// Changes that were looked at until then.
+    changes: u64,
+}
+
+/// Changes between two counts that are kept.
+const STRIDE: u64 = 1024;
+
 impl Tally {
-    /// The count at a time. Going back means beginning again.
-    fn advance(&mut self, what: &Tallied, waves: &[&dyn Wave], at: u64, initial: i64) -> i64 {
-        if at < self.at {
-            *self = Self::default();
+    /// The count at a time; `None` where one look does not come so far: the next one goes on.
+    fn look(&mut self, what: &Tallied, waves: &[&dyn Wave], at: u64, initial: i64) -> Option<i64> {
+        let marks = self.marks.partition_point(|mark| mark.at <= at);
+        let known = self.marks[..marks].last().copied();
+        let last = self.last.filter(|last| last.at <= at);
+        let mut counted = match (known, last) {
+            (Some(mark), Some(last)) if mark.at > last.at => mark,
+            (mark, last) => last.or(mark).unwrap_or_else(|| Counted::new(what, waves)),
+        };
+        let mut done = false;
+        for _ in 0..LOOK {
+            done = !counted.step(what, waves, at, initial);
+            if done {
+                break;
+            }
+            let mark = counted.changes.is_multiple_of(STRIDE);
+            if mark && self.marks.last().is_none_or(|last| last.at < counted.at) {
+                self.marks.push(counted);
+            }
         }
-        while let Some(change) = waves
-            .iter()
-            .filter_map(|wave| wave.next_change(self.at))
+        self.last = Some(counted);
+        done.then_some(counted.count)
+    }
+}
+
+impl Counted {
+    fn new(what: &Tallied, waves: &[&dyn Wave]) -> Self {
+        let edges = match (what, waves.first()) {
+            (Tallied::Edges { rising, .. }, Some(wave)) => wave.edges(*rising, 0),
+            _ => 0,
+        };
+        Self {
+            at: 0,
+            count: 0,
+            edges,
+            changes: 0,
+        }
+    }
+
+    /// Goes to the next change that matters, or to `end` where none comes before; tells whether
+    /// one came.
+    fn step(&mut self, what: &Tallied, waves: &[&dyn Wave], end: u64, initial: i64) -> bool {
+        // Edges are counted without looking at each: what is looked at is how they count.
+        let watched = |input: usize| match what {
+            Tallied::Edges {
+                by_line,
+                reset,
+                gate,
+                ..
+            } => match input {
+                0 => false,
+                1 => *by_line,
+                2 => reset.is_some(),
+                _ => gate.is_some(),
+            },
+            Tallied::Position { .. } => true,
+        };
+        let change = (waves.iter().enumerate())
+            .filter(|(input, _)| watched(*input))
+            .filter_map(|(_, wave)| wave.next_change(self.at))
             .min()
-            .filter(|change| *change <= at)
-        {
-            let before = change - 1;
-            let edge = |input: usize, rising: bool| {
-                waves.get(input).is_some_and(|wave| {
-                    wave.level(before) != rising && wave.level(change) == rising
-                })
-            };
-            let level = |input: usize| waves.get(input).is_some_and(|wave| wave.level(before));
-            let now = |input: usize| waves.get(input).is_some_and(|wave| wave.level(change));
-            match what {
-                Tallied::Edges {
-                    rising,
-                    down,
-                    by_line,
-                    reset,
-                    gate,
-                } => {
-                    let open = gate.is_none_or(|high| level(3) == high);
-                    if edge(0, *rising) && open {
-                        let down = if *by_line { !level(1) } else { *down };
-                        self.count += if down { -1 } else { 1 };
+            .filter(|change| *change <= end);
+        let now = change.unwrap_or(end);
+        let level = |input: usize, at: u64| waves.get(input).is_some_and(|wave| wave.level(at));
+        match what {
+            Tallied::Edges {
+                rising,
+                down,
+                by_line,
+                reset,
+                gate,
+            } => {
+                if let Some(wave) = waves.first() {
+                    let edges = wave.edges(*rising, now);
+                    if gate.is_none_or(|high| level(3, self.at) == high) {
+                        let down = if *by_line { !level(1, self.at) } else { *down };
+                        let passed = edges.saturating_sub(self.edges) as i64;
+                        self.count += if down { -passed } else { passed };
                     }
-                    if let Some((rising, count)) = reset
-                        && edge(2, *rising)
-                    {
-                        self.count = i64::from(*count) - initial;
-                    }
+                    self.edges = edges;
                 }
-                Tallied::Position { decoding, index } => {
-                    self.count += step(*decoding, &edge, &level);
+                if let Some((rising, count)) = reset
+                    && change.is_some()
+                    && level(2, now - 1) != *rising
+                    && level(2, now) == *rising
+                {
+                    self.count = i64::from(*count) - initial;
+                }
+            }
+            Tallied::Position { decoding, index } => {
+                if let Some(change) = change {
+                    let before = change - 1;
+                    let edge = |input: usize, rising: bool| {
+                        waves.get(input).is_some()
+                            && level(input, before) != rising
+                            && level(input, change) == rising
+                    };
+                    self.count += step(*decoding, &edge, &|input| level(input, before));
                     if let Some((a, b, count)) = index {
-                        let matches = now(2) && now(0) == *a && now(1) == *b;
-                        let matched = level(2) && level(0) == *a && level(1) == *b;
-                        if matches && !matched {
+                        let fits = |at| level(2, at) && level(0, at) == *a && level(1, at) == *b;
+                        if fits(change) && !fits(before) {
                             self.count = *count;
                         }
                     }
                 }
             }
-            self.at = change;
         }
-        self.at = self.at.max(at);
-        self.count
+        self.at = now;
+        self.changes += u64::from(change.is_some());
+        change.is_some()
     }
 }
 
@@ -780,6 +860,8 @@ fn step(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use crate::wave::Pulses;
 
@@ -986,5 +1068,86 @@ mod tests {
             count(with(false, Some((true, 3)), None), held).raw(at(400_000)),
             410
         );
+    }
+
+    /// A signal that counts how often it is asked.
+    #[derive(Debug)]
+    struct Asked {
+        wave: Arc<dyn Wave>,
+        times: AtomicU64,
+    }
+
+    impl Wave for Asked {
+        fn level(&self, at: u64) -> bool {
+            self.times.fetch_add(1, Ordering::Relaxed);
+            self.wave.level(at)
+        }
+
+        fn edges(&self, rising: bool, at: u64) -> u64 {
+            self.times.fetch_add(1, Ordering::Relaxed);
+            self.wave.edges(rising, at)
+        }
+
+        fn edge(&self, rising: bool, number: u64) -> Option<u64> {
+            self.wave.edge(rising, number)
+        }
+    }
+
+    #[test]
+    fn one_look_at_a_fast_encoder_is_bounded() {
+        let (a, b) = (pulses(10e6, 0.5, 0.0), pulses(10e6, 0.5, 25e-9));
+        let asked = Asked {
+            wave: a,
+            times: AtomicU64::new(0),
+        };
+        let what = Tallied::Position {
+            decoding: Decoding::X4,
+            index: None,
+        };
+        let waves: [&dyn Wave; 2] = [&asked, &*b];
+        let mut tally = Tally::default();
+        // 400,000 changes in 10 ms: far more than one look finds.
+        let (mut looks, mut before) = (1, 0);
+        let count = loop {
+            let found = tally.look(&what, &waves, 10_000_000, 0);
+            let work = asked.times.load(Ordering::Relaxed);
+            assert!(work - before <= 20 * LOOK, "{}", work - before);
+            before = work;
+            if let Some(count) = found {
+                break count;
+            }
+            looks += 1;
+        };
+        assert_eq!(looks, 400_000_u64.div_ceil(LOOK));
+        assert!((count - 400_000).abs() <= 2, "{count}");
+        // What lies between is found from what was kept, not from the beginning.
+        let middle = tally.look(&what, &waves, 5_000_000, 0).unwrap();
+        assert!((middle - 200_000).abs() <= 2, "{middle}");
+        assert_eq!(tally.look(&what, &waves, 10_000_000, 0), Some(count));
+        let work = asked.times.load(Ordering::Relaxed) - before;
+        assert!(work < 50 * STRIDE, "{work}");
+    }
+
+    #[test]
+    fn a_fast_signal_with_a_slow_gate_is_not_counted_edge_by_edge() {
+        let asked = Arc::new(Asked {
+            wave: pulses(10e6, 0.5, 0.0),
+            times: AtomicU64::new(0),
+        });
+        let what = Tallied::Edges {
+            rising: true,
+            down: false,
+            by_line: false,
+            reset: None,
+            gate: Some(true),
+        };
+        let gate = pulses(10.0, 0.5, 0.0);
+        let wave: Arc<dyn Wave> = Arc::clone(&asked) as _;
+        let inputs = vec![wave, Arc::clone(&gate), Arc::clone(&gate), gate];
+        let count = counter(Measure::Count { what, initial: 0 }, Scaling::Number, inputs);
+        // Half of a hundred seconds.
+        assert_eq!(count.raw(at(100_000_000_000)), 500_000_000);
+        let work = asked.times.load(Ordering::Relaxed);
+        assert!(work < 5_000, "{work}");
     }
 }

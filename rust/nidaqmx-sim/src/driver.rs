@@ -319,7 +319,12 @@ impl Driver {
     }
 
     pub(crate) fn set_clock(&self, mode: ClockMode) {
-        *write(&self.clock) = Arc::new(Clock::new(mode));
+        let mut clock = write(&self.clock);
+        let old = clock.now();
+        for engine in lock(&self.engines).values_mut() {
+            engine.keep(old);
+        }
+        *clock = Arc::new(Clock::new(mode));
     }
 
     pub(crate) fn signals(&self) -> Arc<Signals> {

@@ -652,7 +652,12 @@ impl Run {
                 output.stop(self.clock.now());
             }
         }
-        for engine in std::mem::take(&mut self.engines) {
+        let engines = std::mem::take(&mut self.engines);
+        if self.began.is_none() || !matches!(self.plan.pace, Pace::Clock(_)) {
+            // Their clock never ran: what they did earlier stays as it was.
+            return;
+        }
+        for engine in engines {
             driver().engine(&engine, |engine| engine.end(acquired));
         }
     }

@@ -6,6 +6,7 @@ use std::thread::ThreadId;
 
 use crate::attribute::{self, Object, Value};
 use crate::channel::{Channel, channel_type};
+use crate::counter::Counter;
 use crate::counter_channel;
 use crate::device::Device;
 use crate::driver::{driver, lock};
@@ -237,9 +238,14 @@ impl Task {
     pub(crate) fn get_channel(&self, list: &str, id: i32) -> Result<Value> {
         let mut state = self.state()?;
         if state.family() == channel_type::COUNTER_INPUT
-            && let Some(value) = state.register(list, id)?
+            && let Some((counter, at, count)) = state.register(list, id)?
         {
-            return Ok(value);
+            drop(state);
+            return Ok(if count {
+                Value::U32(counter.current(at))
+            } else {
+                Value::Bool(counter.passed_its_end(at))
+            });
         }
         if let Some(value) = state.pulse_state(list, id) {
             return value;
@@ -346,8 +352,9 @@ impl State {
         Ok(found)
     }
 
-    /// What a counter's register shows now, for the attributes that ask for it.
-    fn register(&self, list: &str, id: i32) -> Result<Option<Value>> {
+    /// The counter whose register is asked for, the time, and whether its count is wanted. The
+    /// task's lock is not held while it counts, as that may take a while.
+    fn register(&self, list: &str, id: i32) -> Result<Option<(Arc<Counter>, u64, bool)>> {
         let count = match u32::try_from(id) {
             Ok(counter_channel::attr::COUNT) => true,
             Ok(counter_channel::attr::TC_REACHED) => false,
@@ -370,11 +377,7 @@ impl State {
         let at = run
             .began
             .map_or(0, |began| run.clock.now().saturating_sub(began));
-        Ok(Some(if count {
-            Value::U32(counter.current(at))
-        } else {
-            Value::Bool(counter.passed_its_end(at))
-        }))
+        Ok(Some((Arc::clone(counter), at, count)))
     }
 
     /// The type of the task's channels; 0 where it has none.

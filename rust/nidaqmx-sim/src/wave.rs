@@ -180,6 +180,13 @@ impl Wave for Since {
         let time = self.wave.edge(rising, number.checked_add(before)?)?;
         time.checked_sub(self.origin)
     }
+
+    fn next_edge(&self, rising: bool, at: u64) -> Option<u64> {
+        let time = self
+            .wave
+            .next_edge(rising, self.origin.saturating_add(at))?;
+        time.checked_sub(self.origin)
+    }
 }
 
 /// Something that happens again and again, each time found from the time before: `next` gives the
