@@ -28,3 +28,14 @@ html_theme = "furo"
 html_title = "daqring"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
+
+
+def _colons_of_prose(app, what, name, obj, options, lines):
+    """Napoleon takes what stands before a colon in the first line of an attribute's text for its type."""
+    if what in ("attribute", "property", "data") and lines:
+        lines.insert(0, "\\")  # joined to the line behind it; nothing is shown
+
+
+def setup(app):
+    # Before napoleon, which has the usual priority of 500.
+    app.connect("autodoc-process-docstring", _colons_of_prose, priority=400)

@@ -1,4 +1,7 @@
-"""RMS of every minute of a rotation, on a local dask cluster: `python dask_cluster.py FIRST_FILE CHANNEL`."""
+"""RMS of every minute of a rotation, on a local dask cluster.
+
+`python dask_cluster.py FIRST_FILE CHANNEL`
+"""
 
 import sys
 
