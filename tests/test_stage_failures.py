@@ -54,6 +54,20 @@ def test_a_failing_function_ends_a_recording_with_a_finished_file(make_task, tmp
     assert daqring.record(task, None, samples=1000, progress=False).complete
 
 
+def test_a_failure_that_lost_nothing_is_not_complete(make_task, reader):
+    """Nothing was asked for in number, and nothing is missing: it failed all the same."""
+    task = make_task(rate=1000, name="rig", clock="real")
+    recorder = daqring.Recorder(task, None, block_ms=400, stages=stages_for("chained", failing(1)))
+    recorder.start()
+    assert recorder.wait(20)
+    with pytest.raises(daqring.RecordingError, match="stage 'mine' failed") as caught:
+        recorder.close()
+    report = caught.value.report
+    assert (report.requested, report.lost, report.samples_lost) == (None, 0, False)
+    assert report.error is not None
+    assert not report.complete
+
+
 @pytest.mark.filterwarnings("ignore::daqring.SamplesLostWarning")
 @pytest.mark.parametrize("where", WHERE)
 def test_a_failing_function_ends_a_loop_behind_the_last_block(make_task, where):

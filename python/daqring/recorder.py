@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from daqring import _native
+from daqring import _native, unclosed
 from daqring.acquisition import Acquisition, positive
 from daqring.errors import DiskLowWarning, DriverError, RecordingError, SamplesLostWarning, TaskError
 from daqring.health import Health
@@ -223,6 +223,8 @@ class Recorder:
 
     With several tasks, the end of one by an error or a loss ends the others in order, too; one that
     has all its samples leaves the others running.
+
+    One that still runs when the program forgets it, or ends, is closed then, and the logging tells it.
     """
 
     def __init__(
@@ -428,6 +430,7 @@ class Recorder:
         if len(acquisitions) > 1 or self._restart is not None or self._no_samples is not None:
             self._watch = Watch(self)
         self._monitor = Monitor(self, self._called_by_viewers(), history=self._history)
+        unclosed.add(self)
         logger.info("recording %s", self)
 
     def _begin(self, native: _native.Recording) -> None:
@@ -513,6 +516,11 @@ class Recorder:
         elif self._error is not None and not self._told:
             self._told = True
             error.add_note(f"The recording failed, too: {self._error}")
+
+    def __del__(self) -> None:
+        # It may not have been made to its end; and of a parent process there are no threads here.
+        if getattr(self, "_monitor", None) is not None and self._report is None and self._pid == os.getpid():
+            unclosed.forgotten(self)
 
     # -- looking at it ------------------------------------------------------------------------
 
@@ -1105,6 +1113,7 @@ class Recorder:
             self._report = self._make_report(counts, outcomes)
             self._error = self._pick_error(counts, outcomes)
             self._tasks.close()
+            unclosed.discard(self)
         self._log_end()
 
     def _pick_error(self, counts: dict[str, Any], outcomes: list[Outcome]) -> Exception | None:
