@@ -24,9 +24,9 @@ def add(commands: Commands) -> None:
     annotate = commands.add_parser(
         "annotate",
         help="note an event in a running recording",
-        description="Note an event, such as 'valve opened', in a running recording, with the time of now. "
+        description='Note an event, such as "valve opened", in a running recording, with the time of now. '
         "'daqring info' and log.events tell it.",
-        epilog="Example: daqring annotate rig 'valve opened'\nExit status: 1 error; 0 otherwise.",
+        epilog='Example: daqring annotate rig "valve opened"\nExit status: 1 error; 0 otherwise.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _name_and_timeout(annotate)
