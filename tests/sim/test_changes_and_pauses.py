@@ -591,6 +591,31 @@ def test_a_run_whose_trigger_never_comes_takes_nothing_from_the_one_before() -> 
         assert follower.in_stream.total_samp_per_chan_acquired == 50
 
 
+def test_a_follower_passes_the_clock_on() -> None:
+    sim.install(devices={f"Dev{number}": "PXIe-6396" for number in (1, 2, 3)}, clock="stepped")
+    with Task() as first, Task() as second, Task() as third:
+        for number, task in enumerate((first, second, third), 1):
+            task.ai_channels.add_ai_voltage_chan(f"Dev{number}/ai0")
+            source = f"/Dev{number - 1}/ai/SampleClock" if number > 1 else ""
+            task.timing.cfg_samp_clk_timing(1000, source, sample_mode=CONTINUOUS)
+        third.start()
+        second.start()
+        sim.step(1.0)
+        first.start()
+        sim.step(0.1)
+        taken = [task.in_stream.total_samp_per_chan_acquired for task in (first, second, third)]
+        assert taken == [100, 100, 100]
+        # What it passed on stays, and nothing comes while it stands still.
+        second.stop()
+        sim.step(0.1)
+        assert third.in_stream.total_samp_per_chan_acquired == 100
+        second.start()
+        sim.step(0.05)
+        assert second.in_stream.total_samp_per_chan_acquired == 50
+        assert third.in_stream.total_samp_per_chan_acquired == 150
+        assert len(third.read(150)) == 150
+
+
 @pytest.mark.usefixtures("stepped")
 def test_tasks_share_a_start_trigger() -> None:
     with Task() as master, Task() as slave:

@@ -177,6 +177,17 @@ pub(crate) struct Engine {
     pub(crate) started: u64,
     /// Samples of runs that are no longer listed.
     before: u64,
+    /// When it had the clock of another engine.
+    follows: Vec<Following>,
+}
+
+/// Runs by the clock of another engine, which passes the ticks on.
+#[derive(Debug, Clone)]
+struct Following {
+    leader: String,
+    /// By the clock.
+    since: u64,
+    until: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -227,6 +238,26 @@ impl Engine {
         }
     }
 
+    /// A run by the clock of another engine begins.
+    pub(crate) fn follow(&mut self, leader: &str, since: u64) {
+        self.leave(since);
+        if self.follows.len() >= REMEMBERED {
+            self.follows.remove(0);
+        }
+        self.follows.push(Following {
+            leader: leader.to_owned(),
+            since,
+            until: None,
+        });
+    }
+
+    /// A run by the clock of another engine has ended.
+    pub(crate) fn leave(&mut self, now: u64) {
+        if let Some(last) = self.follows.last_mut() {
+            last.until.get_or_insert(now);
+        }
+    }
+
     /// Another clock counts from now on: what came until now, by the old one, has come. A run that
     /// is under way goes on by the old one.
     pub(crate) fn keep(&mut self, old: u64) {
@@ -237,6 +268,7 @@ impl Engine {
             !run.ended
         });
         self.before = before;
+        self.follows.retain(|span| span.until.is_none());
     }
 
     /// When the latest run began, by the clock.
@@ -284,28 +316,67 @@ pub(crate) struct Shared {
     pub(crate) stated: Rate,
 }
 
+/// Engines one behind another, at most: what is more goes in a circle.
+const CHAIN: usize = 32;
+
+/// The ticks of an engine's clock between two times: its own, and those that it passes on.
+fn ticks(engine: &str, from: u64, to: u64, depth: usize) -> u64 {
+    let (own, spans) = driver().engine(engine, |engine| {
+        let own = engine.samples(to).saturating_sub(engine.samples(from));
+        (own, engine.follows.clone())
+    });
+    if depth == CHAIN {
+        return own;
+    }
+    spans.iter().fold(own, |sum, span| {
+        let (from, to) = (from.max(span.since), to.min(span.until.unwrap_or(to)));
+        if from < to {
+            sum + ticks(&span.leader, from, to, depth + 1)
+        } else {
+            sum
+        }
+    })
+}
+
+/// When an engine's clock has ticked so often since a time, by the clock; `None` where nobody knows.
+fn time_of(engine: &str, from: u64, count: u64, depth: usize) -> Option<u64> {
+    let span = driver().engine(engine, |engine| {
+        let own = engine.began();
+        let last = engine.follows.last();
+        last.filter(|span| own.is_none_or(|began| began < span.since))
+            .cloned()
+    });
+    match span {
+        Some(span) if depth < CHAIN => {
+            let since = from.max(span.since);
+            let left = count.checked_sub(ticks(engine, from, since, depth))?;
+            let time = time_of(&span.leader, since, left, depth + 1)?;
+            (time <= span.until.unwrap_or(u64::MAX)).then_some(time)
+        }
+        _ => driver().engine(engine, |engine| {
+            engine.time(count.checked_add(engine.samples(from))?)
+        }),
+    }
+}
+
 impl Arrivals for Shared {
     fn count(&self, began: u64, at: u64) -> u64 {
-        driver().engine(&self.engine, |engine| {
-            let before = engine.samples(began);
-            engine
-                .samples(began.saturating_add(at))
-                .saturating_sub(before)
-        })
+        ticks(&self.engine, began, began.saturating_add(at), 0)
     }
 
     fn time(&self, began: u64, samples: u64) -> Option<u64> {
         if samples == 0 {
             return Some(0);
         }
-        driver().engine(&self.engine, |engine| {
-            let time = engine.time(samples.checked_add(engine.samples(began))?)?;
-            time.checked_sub(began)
-        })
+        time_of(&self.engine, began, samples, 0)?.checked_sub(began)
     }
 
     fn rate(&self) -> Option<Rate> {
         Some(self.stated)
+    }
+
+    fn leader(&self) -> Option<&str> {
+        Some(&self.engine)
     }
 }
 

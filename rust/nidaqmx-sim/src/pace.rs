@@ -50,6 +50,10 @@ pub(crate) trait Arrivals: fmt::Debug + Send + Sync {
     fn rate(&self) -> Option<Rate> {
         None
     }
+    /// The engine (`dev1/ai`) whose sample clock it is, where it is one's.
+    fn leader(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Pace {

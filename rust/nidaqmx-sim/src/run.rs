@@ -244,6 +244,12 @@ impl Run {
             for engine in &self.engines {
                 driver().engine(engine, |engine| engine.begin(at, rate, total));
             }
+        } else if let Pace::Arrivals(arrivals) = &self.plan.pace
+            && let Some(leader) = arrivals.leader()
+        {
+            for engine in &self.engines {
+                driver().engine(engine, |engine| engine.follow(leader, at));
+            }
         }
     }
 
@@ -653,12 +659,20 @@ impl Run {
             }
         }
         let engines = std::mem::take(&mut self.engines);
-        if self.began.is_none() || !matches!(self.plan.pace, Pace::Clock(_)) {
+        if self.began.is_none() {
             // Their clock never ran: what they did earlier stays as it was.
             return;
         }
+        let own = matches!(self.plan.pace, Pace::Clock(_));
+        let now = self.clock.now();
         for engine in engines {
-            driver().engine(&engine, |engine| engine.end(acquired));
+            driver().engine(&engine, |engine| {
+                if own {
+                    engine.end(acquired);
+                } else {
+                    engine.leave(now);
+                }
+            });
         }
     }
 
