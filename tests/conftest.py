@@ -14,6 +14,9 @@ from daqring.readers import choose
 from nidaqmx.constants import AcquisitionType
 from reader_kinds import READERS
 
+#: Those of the simulator, unless a test asks for others.
+DEVICES = {"Dev1": "PCIe-6363", "Dev2": "PXIe-6396", "Dev3": "USB-6003"}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -32,7 +35,9 @@ def simulator() -> Iterator[Callable[..., None]]:
     """Installs the simulated driver with the pattern as signal and the clock that the test asks for."""
 
     def install(**options: Any) -> None:
-        daqring.sim.install(**{"clock": "unthrottled", "signal": "pattern"} | options)
+        # Else the devices of the test before stay.
+        devices = {} if {"devices", "product"} & options.keys() else {"devices": DEVICES}
+        daqring.sim.install(**{"clock": "unthrottled", "signal": "pattern"} | devices | options)
 
     yield install
     daqring.sim.uninstall()

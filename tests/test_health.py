@@ -622,6 +622,21 @@ def test_a_note_and_a_capture_from_another_program(make_task, tmp_path):
     assert len(record.read()[0]) > 500
 
 
+def test_a_trigger_behind_another_stage_can_be_asked(make_task, tmp_path):
+    stages = [
+        daqring.stages.Scale(name="volts", log=False),
+        daqring.stages.Trigger(pre=1.0, post=0.05, name="events", of="volts"),
+    ]
+    out = tmp_path / "rig.tdms"
+    with daqring.Recorder(make_task(clock="real", rate=1000), out, stages=stages, block_ms=20) as recorder:
+        wait_until(lambda: recorder.stats()["streams"][0]["arrived_blocks"] > 25)
+        captured = run("capture", "rig", "events")
+        assert (captured.returncode, captured.stderr) == (0, "")
+        recorder.wait(0.3)
+    (record,) = daqring.open(out).records
+    assert len(record.read()[0]) > 500
+
+
 def test_what_cannot_be_asked(make_task, own_runtime_folder, monkeypatch):
     for command in (["annotate", "rig", "x"], ["capture", "rig"]):
         refused = run(*command)

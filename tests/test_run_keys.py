@@ -582,6 +582,15 @@ def test_taps_see_what_is_recorded(folder):
     assert set(module.seen) == {200}
 
 
+def test_a_tap_sees_a_stage_behind_another_one(folder):
+    chain = '[[stages]]\nkind = "scale"\n[[stages]]\nkind = "statistics"\nof = "scaled"\nname = "slow"\n'
+    taps = '[[taps]]\ncall = "rig.py:look"\nstream = "{}"\n'
+    (folder / "run.toml").write_text(taps.format("slow") + chain + SIMULATION + TASK)
+    assert command("record", "run.toml", "a.tdms", "--samples", "1000")[0] == 0
+    (folder / "run.toml").write_text(taps.format("slwo") + chain + SIMULATION + TASK)
+    assert "did you mean 'slow'?" in command("record", "run.toml", "b.tdms", "--samples", "1000")[2]
+
+
 def test_never_is_a_word(folder):
     options = Run({"log": {"reserve": "off", "warn_left": "off"}}).log_options()
     assert (options.reserve, options.warn_left) == (None, None)

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import operator
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from daqring import _native
@@ -333,7 +334,7 @@ class Acquisition:
         waiting = counts["committed"] - sum(counts[way] for way in ("written", "gated", "dropped", "failed"))
         backlog = reader.backlog
         gaps = (*(gap for outcome in self.past for gap in outcome.gaps), *reader.gaps)
-        holes = len(gaps) + len(counts["overruns"])
+        holes = len(gaps) + counts["overrun_count"]
         wanted = self.bytes_per_second / 1e6
         return {
             "name": source.name,
@@ -370,12 +371,20 @@ class Acquisition:
             return self._buffer_seconds
         return max(self.buffer.used - backlog, 0) / self.source.rate
 
-    def report(self, counts: dict[str, Any], outcome: Outcome, *, stop_reason: str) -> StreamReport:
-        """What was recorded of the task; `counts` are those of the native module at rest."""
+    def report(
+        self,
+        counts: dict[str, Any],
+        overruns: Sequence[tuple[int, int]],
+        outcome: Outcome,
+        *,
+        stop_reason: str,
+    ) -> StreamReport:
+        """What was recorded of the task; `counts` are those of the native module at rest, `overruns` says
+        where the ring dropped blocks."""
         source = self.source
         counted = tuple(Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in outcome.gaps)
         # Those of the ring, which the reader does not know of: `dropped_samples` counts them.
-        dropped = (Gap(first, count, "overrun") for first, count in counts["overruns"])
+        dropped = (Gap(first, count, "overrun") for first, count in overruns)
         gaps = tuple(sorted((*counted, *dropped), key=lambda gap: gap.first_sample))
         duration = outcome.ended_at - self.started_at
         free = counts["slots"] - counts["high_water"]

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daqring.extras import need
-from daqring.log import CHUNK, Log, LogChannel, LogGroup, LogStream, open
+from daqring.log import CHUNK, Log, LogChannel, LogGroup, LogStream, filled_of, open
 
 if TYPE_CHECKING:
     from daqring.log import Clock, _Stretch
@@ -234,8 +234,7 @@ class _Job:
         """The one stream that a table can hold."""
         if not self.streams:
             raise ValueError("there are no samples in this recording; 'daqring verify' says what is wrong")
-        # Of a triggered task only the records are there.
-        filled = {name: one for name, one in self.streams.items() if len(one)} or self.streams
+        filled = filled_of(self.streams)
         if len(filled) != 1:
             raise ValueError(f"{what} holds one stream of {len(filled)}; say which: {', '.join(filled)}")
         return next(iter(filled.values()))

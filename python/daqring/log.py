@@ -803,6 +803,11 @@ def _known_clock(clock: str) -> None:
         raise ValueError(f"clock is 'device' or 'host', not {clock!r}")
 
 
+def filled_of(streams: Mapping[str, LogStream]) -> Mapping[str, LogStream]:
+    """Those with samples, or all where none has any: of a triggered task only the records are there."""
+    return {name: one for name, one in streams.items() if len(one)} or streams
+
+
 def _touches(gap: Gap, first: int, last: int) -> bool:
     if gap.count is None:
         return first < gap.first_sample < last

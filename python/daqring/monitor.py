@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from daqring.health import Health, HealthWatch
+from daqring.stages import each
 from daqring.status import PERIOD, Publisher
 from daqring.taps import Tap
 
@@ -41,7 +42,7 @@ PORTION = 30
 
 def triggers_of(recorder: Recorder) -> list[str]:
     """The names of the recorder's triggers."""
-    stages = (stage for planned in recorder._stages for stage in planned["stages"])
+    stages = (stage for planned in recorder._stages for stage in each(planned))
     return [stage["name"] for stage in stages if stage["kind"] == "trigger"]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from daqring.exporting import _whole
 from daqring.extras import need
-from daqring.log import Log, LogStream, open
+from daqring.log import Log, LogStream, filled_of, open
 
 if TYPE_CHECKING:
     from daqring.log import Clock
@@ -71,8 +71,7 @@ def plot(
         raise ValueError("there are no samples in this recording; 'daqring verify' says what is wrong")
     if stream is not None and stream not in streams:
         raise KeyError(f"there is no stream {stream!r}; there are: {', '.join(streams) or 'none'}")
-    # Of a triggered task only the records are there.
-    filled = {name: one for name, one in streams.items() if len(one)} or streams
+    filled = filled_of(streams)
     if stream is None and len(filled) != 1:
         raise ValueError(f"say which stream to draw, of: {', '.join(filled)}")
     chosen = streams[stream] if stream is not None else next(iter(filled.values()))

@@ -690,6 +690,10 @@ class Recorder:
             self._disk_next = now + 1.0
             with contextlib.suppress(RuntimeError):
                 self._see_disk(self.stats())
+        self._tell_of_disk(stacklevel + 1)
+
+    def _tell_of_disk(self, stacklevel: int) -> None:
+        """Warns of what there is to say, once; `stacklevel` as if this were written at the caller's."""
         if self._disk_low is not None and not self._disk_told:
             self._disk_told = True
             warnings.warn(self._disk_low, DiskLowWarning, stacklevel=stacklevel)
@@ -698,13 +702,11 @@ class Recorder:
         """The same from a thread of our own, for a program that does not wait."""
         if self._disk_low is None:
             self._see_disk(stats)
-        if self._disk_low is not None and not self._disk_told:
-            self._disk_told = True
-            try:
-                warnings.warn(self._disk_low, DiskLowWarning, stacklevel=2)
-            except DiskLowWarning:
-                # Where warnings are errors, the program has to get it: at its next wait, or at the end.
-                self._disk_told = False
+        try:
+            self._tell_of_disk(3)
+        except DiskLowWarning:
+            # Where warnings are errors, the program has to get it: at its next wait, or at the end.
+            self._disk_told = False
 
     def _see_disk(self, stats: dict[str, Any]) -> None:
         """Finds out whether there is something to say, and puts it into the log and the logging."""
@@ -1154,9 +1156,7 @@ class Recorder:
                 warnings.warn(_loss_sentence(report), SamplesLostWarning, stacklevel=stacklevel)
             if self._error is not None:
                 raise self._error
-            if self._disk_low is not None and not self._disk_told:
-                self._disk_told = True
-                warnings.warn(self._disk_low, DiskLowWarning, stacklevel=stacklevel)
+            self._tell_of_disk(stacklevel + 1)
         return report
 
     def _reason(self, failure: object, outcomes: list[Outcome], number: int | None = None) -> str:
@@ -1176,6 +1176,7 @@ class Recorder:
         streams = tuple(
             acquisition.report(
                 counts["streams"][number],
+                counts["overruns"][number],
                 outcomes[number],
                 stop_reason=self._reason(counts["error"], outcomes, number),
             )

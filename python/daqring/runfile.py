@@ -741,8 +741,10 @@ class Run:
 
     def _check_streams(self, recorder: Recorder) -> None:
         """Whether there is what taps want to look at."""
+        from daqring.stages import names as stage_names
+
         names = [acquisition.name for acquisition in recorder._acquisitions]
-        names += [stage["name"] for planned in recorder._stages for stage in planned["stages"]]
+        names += [name for planned in recorder._stages for name in stage_names(planned)]
         for number, table in enumerate(self.description.get("taps", [])):
             if table.get("stream", names[0]) not in names:
                 path: KeyPath = ("taps", number, "stream")

@@ -21,7 +21,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -616,7 +616,8 @@ def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
             raise Misfit(
                 f"stages were given for {', '.join(map(repr, sorted(unknown)))}, but the tasks are "
                 f"{', '.join(repr(stream.name) for stream in streams)}",
-                *(next(iter(stages[sorted(unknown)[0]]), None), "task"),
+                stage=next(iter(stages[sorted(unknown)[0]]), None),
+                key="task",
             )
     taken = {stream.name for stream in streams}
     planned = []
@@ -629,7 +630,8 @@ def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
             if prefix + stage.name in taken:
                 raise Misfit(
                     f"two groups would be named {prefix + stage.name!r}; give the stage another name",
-                    *(stage, "name"),
+                    stage=stage,
+                    key="name",
                 )
             taken.add(prefix + stage.name)
         behind = _behind(mine, stream.name)
@@ -662,7 +664,8 @@ def _behind(stages: Sequence[Stage], task: str) -> dict[str | None, list[Stage]]
             if source == name:
                 raise Misfit(
                     f"stages work on each other in a circle: {' of '.join(map(repr, way))}",
-                    *(named[name], "of"),
+                    stage=named[name],
+                    key="of",
                 )
             if len(way) > len(of):
                 break  # a circle further on, told when it is the turn of one that lies on it
@@ -695,15 +698,19 @@ def _branch(
     return native
 
 
-def names(planned: Mapping[str, Any]) -> list[str]:
-    """Of all streams that the stages of a planned stream put out, in the order of their numbers."""
+def each(planned: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The stages of a planned stream as the native module makes them, each followed by those behind it."""
 
-    def walk(natives: Sequence[Mapping[str, Any]]) -> list[str]:
-        found = []
+    def walk(natives: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for native in natives:
-            if native["kind"] != "native" or native["outputs"]:
-                found.append(str(native["name"]))
-            found += walk(native.get("then", ()))
-        return found
+            yield native
+            yield from walk(native.get("then", ()))
 
     return walk(planned["stages"])
+
+
+def names(planned: Mapping[str, Any]) -> list[str]:
+    """Of all streams that the stages of a planned stream put out, in the order of their numbers."""
+    return [
+        str(native["name"]) for native in each(planned) if native["kind"] != "native" or native["outputs"]
+    ]

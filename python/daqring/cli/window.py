@@ -79,9 +79,9 @@ class Window:
         if status and self._said is not None:
             self._said.seek(0)
             lines = self._said.read().decode(errors="replace").strip().splitlines()
+            said = f" ({lines[-1]})" if lines else ""
             logger.warning(
-                "the scope has ended with status %d%s; the recording is not affected",
-                *(status, f" ({lines[-1]})" if lines else ""),
+                "the scope has ended with status %d%s; the recording is not affected", status, said
             )
 
     def leave(self) -> None:

@@ -12,7 +12,8 @@ pub struct Layout {
 }
 
 /// The property that says that a group's samples are records.
-pub(crate) fn of_records() -> (String, PropertyValue) {
+#[must_use]
+pub fn of_records() -> (String, PropertyValue) {
     ("daqring.kind".to_owned(), "records".into())
 }
 

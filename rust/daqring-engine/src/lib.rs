@@ -33,7 +33,7 @@ pub use derived::{DerivedBlock, Outlet};
 pub use dispatch::{Kernel, dispatch};
 pub use error::EngineError;
 pub use feed::{Delivery, Feed, FeedData, Missed};
-pub use layout::Layout;
+pub use layout::{Layout, of_records};
 pub use recording::{
     Recording, RecordingOptions, RecordingSummary, StageOptions, StreamOptions, TapError,
     ThreadHook, ThreadRole,

@@ -124,7 +124,6 @@ impl StreamWork {
         workers: usize,
         policy: Policy,
     ) -> Self {
-        let arrivals: Vec<_> = stages.iter().map(|stage| stage.arrival()).collect();
         let bytes: usize = stages.iter().map(|stage| stage.parcel_bytes()).sum();
         let most = match policy {
             // Only blocks that nobody has acquired can be dropped.
@@ -133,27 +132,20 @@ impl StreamWork {
         };
         let window = most.max(2 * workers).min(slots.saturating_sub(1).max(1));
         let window = if most >= slots { slots } else { window };
-        let gated = window < slots || arrivals.iter().any(Option::is_some);
-        Self {
-            tallies: stages.iter().map(|_| WorkTally::default()).collect(),
-            gate: gated.then(|| {
-                Mutex::new(Gate {
-                    arrivals,
-                    acquired: 0,
-                    broken: false,
-                })
-            }),
-            window: window as u64,
-            settled: Arc::default(),
-            spare: Mutex::new(Vec::with_capacity(slots)),
-            stages,
-        }
+        let work = Self::with_window(stages, window as u64, window < slots);
+        work.spare().reserve(slots);
+        work
     }
 
     /// For what a stage puts out: the number of blocks is bounded by that of their sources.
     pub(crate) fn behind_a_stage(stages: Vec<Arc<dyn Stage>>) -> Self {
+        Self::with_window(stages, u64::MAX, false)
+    }
+
+    /// `narrow` says that the window holds fewer blocks than there can be.
+    fn with_window(stages: Vec<Arc<dyn Stage>>, window: u64, narrow: bool) -> Self {
         let arrivals: Vec<_> = stages.iter().map(|stage| stage.arrival()).collect();
-        let gated = arrivals.iter().any(Option::is_some);
+        let gated = narrow || arrivals.iter().any(Option::is_some);
         Self {
             tallies: stages.iter().map(|_| WorkTally::default()).collect(),
             gate: gated.then(|| {
@@ -163,7 +155,7 @@ impl StreamWork {
                     broken: false,
                 })
             }),
-            window: u64::MAX,
+            window,
             settled: Arc::default(),
             spare: Mutex::default(),
             stages,

@@ -86,6 +86,8 @@ pub enum TapError {
 pub struct RecordingSummary {
     /// The counters at rest.
     pub stats: RecordingStats,
+    /// Of each stream, where its ring dropped blocks: first sample and number of samples.
+    pub overruns: Vec<Vec<(u64, u64)>>,
     /// What the sink said.
     pub sink: SinkSummary,
 }
@@ -413,7 +415,7 @@ impl Recording {
             overruns: shared
                 .streams
                 .iter()
-                .map(|stream| stream.tally.overruns())
+                .map(|stream| stream.tally.overrun_count())
                 .collect(),
             derived: shared
                 .derived
@@ -515,6 +517,8 @@ impl Recording {
             }
         }
         summary.stats = self.stats();
+        let streams = self.shared.streams.iter();
+        summary.overruns = streams.map(|stream| stream.tally.overruns()).collect();
         let error = self.shared.error().take().or(late_error);
         (summary, error)
     }

@@ -58,6 +58,10 @@ impl StreamTally {
         self.overruns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn overrun_count(&self) -> usize {
+        self.overruns_locked().len()
+    }
+
     pub(crate) fn overruns(&self) -> Vec<(u64, u64)> {
         self.overruns_locked().clone()
     }
@@ -244,8 +248,8 @@ pub struct DerivedStats {
 pub struct RecordingStats {
     /// One entry per stream.
     pub streams: Vec<StreamStats>,
-    /// Of each stream, where its ring dropped blocks: first sample and number of samples.
-    pub overruns: Vec<Vec<(u64, u64)>>,
+    /// Of each stream, in how many places its ring dropped blocks.
+    pub overruns: Vec<usize>,
     /// Streams that stages put out; their indices follow those of `streams`.
     pub derived: Vec<DerivedStats>,
     /// The stages, stream by stream in the order of their work.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use daqring_engine::of_records;
 use daqring_log::{
     ChannelSpec, DataType, DirectIo, GroupSpec, LogError, LogOptions, Properties, PropertyValue,
     RecoverOptions, Rotation, Run, Runs, Scale, Segments, SyncPolicy, Times,
@@ -148,7 +149,7 @@ impl GroupArgument {
             channels,
             dt: self.dt,
             properties: match self.records {
-                true => vec![("daqring.kind".to_owned(), "records".into())],
+                true => vec![of_records()],
                 false => Vec::new(),
             },
         };

@@ -553,7 +553,8 @@ impl Recording {
 
     /// Drains the rings, ends the threads and finishes the log. `final_gaps`: (stream, first
     /// sample, samples lost per channel or None, cause). Returns the counters at rest, what the log
-    /// says of itself and, where the recording failed, the exception.
+    /// says of itself, where each stream's ring dropped blocks (first sample, number of samples) and,
+    /// where the recording failed, the exception.
     #[pyo3(signature = (final_gaps, properties))]
     fn finish<'py>(
         &self,
@@ -596,6 +597,7 @@ impl Recording {
         let (summary, error) =
             ended.ok_or_else(|| PyRuntimeError::new_err("the recording was finished already"))?;
         let dict = stats_dict(py, &summary.stats)?;
+        dict.set_item("overruns", &summary.overruns)?;
         let log = summary.sink.log.as_ref();
         dict.set_item("file_bytes", log.map(|log| log.bytes))?;
         dict.set_item("files", log.map(|log| log.files.clone()))?;
@@ -655,7 +657,7 @@ fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'p
     let mut streams = Vec::new();
     for (stream, overruns) in stats.streams.iter().zip(&stats.overruns) {
         let entry = PyDict::new(py);
-        entry.set_item("overruns", overruns)?;
+        entry.set_item("overrun_count", overruns)?;
         for (name, value) in [
             ("slots", stream.slots),
             ("high_water", stream.high_water),

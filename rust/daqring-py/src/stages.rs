@@ -9,7 +9,7 @@ use daqring_engine::stages::{
 };
 use daqring_engine::{
     Arrival, BlockView, DerivedBlock, EngineError, Layout, Outlet, Parcel, SettleError, Settlement,
-    Stage, StageError, StageOptions, StageOutput, own,
+    Stage, StageError, StageOptions, StageOutput, of_records, own,
 };
 use daqring_log::{ChannelSpec, DataType, GroupSpec, LogError, Run, Runs};
 use pyo3::exceptions::PyValueError;
@@ -332,7 +332,9 @@ impl UserStage {
             let mut group = layout.derive(name, channels.collect(), 1);
             // One row per block, and blocks are not all of one length. Each has its time.
             group.dt = None;
-            group.properties.truncate(1);
+            group
+                .properties
+                .retain(|property| *property != of_records());
             group
         });
         Ok(Self {

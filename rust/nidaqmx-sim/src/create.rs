@@ -4,6 +4,7 @@ use crate::attribute::{self, Object, Value};
 use crate::channel::{Channel, FROM_CUSTOM_SCALE, id};
 use crate::combined::rosette;
 use crate::device::Physical;
+use crate::digital::grouped;
 use crate::driver::driver;
 use crate::error::{Error, Result, code};
 use crate::names;
@@ -549,60 +550,11 @@ pub(crate) fn digital(task: &Task, list: &str, wanted: &str, grouping: i32) -> R
         };
         found.push((device, physical, lines));
     }
-    let channels = match grouping {
-        0 => {
-            if let Some((device, physical, _)) = found
-                .iter()
-                .find(|(_, physical, _)| matches!(physical, Physical::Port(_)))
-            {
-                return Err(Error::new(code::INVALID_LINE_GROUPING)
-                    .with("Physical Channel", device.full_name(*physical)));
-            }
-            let full: Vec<_> = found
-                .iter()
-                .map(|(device, physical, _)| device.full_name(*physical))
-                .collect();
-            names::assign(wanted, &full)?
-                .into_iter()
-                .zip(found)
-                .map(|(name, (device, physical, lines))| {
-                    Channel::digital_input(name, device, physical, lines)
-                })
-                .collect()
-        }
-        1 => {
-            let more = found.len() > 1;
-            let names: Vec<_> = found
-                .iter()
-                .map(|(device, physical, _)| device.full_name(*physical))
-                .collect();
-            let lines: Vec<_> = found
-                .iter()
-                .flat_map(|(_, _, lines)| lines.clone())
-                .collect();
-            let (device, physical, _) = found.swap_remove(0);
-            if lines.len() > 32 {
-                return Err(Error::new(code::INVALID_LINE_GROUPING)
-                    .with("Physical Channel", list)
-                    .with("Number of Lines", lines.len()));
-            }
-            let mut name = device.full_name(physical);
-            if more {
-                name.push_str("...");
-            }
-            if !wanted.is_empty() {
-                name = wanted.to_owned();
-            }
-            vec![
-                Channel::digital_input(name, device, physical, lines)
-                    .with(id::PHYSICAL_CHAN_NAME, Value::Str(names::flatten(&names))),
-            ]
-        }
-        other => {
-            return Err(Error::new(code::INVALID_ATTRIBUTE_VALUE)
-                .with("Parameter", "lineGrouping")
-                .with("Requested Value", other));
-        }
-    };
-    task.add_channels(channels)
+    task.add_channels(grouped(
+        found,
+        list,
+        wanted,
+        grouping,
+        Channel::digital_input,
+    )?)
 }

@@ -5,7 +5,12 @@
 
 use std::sync::Arc;
 
+use crate::attribute::Value;
+use crate::channel::{Channel, id};
 use crate::counter::{Input, Moment};
+use crate::device::{Device, Physical};
+use crate::error::{Error, Result, code};
+use crate::names;
 use crate::signal::Signal;
 use crate::wave::{Pulses, Since, Wave};
 
@@ -20,6 +25,65 @@ pub(crate) struct Lines {
     pub(crate) constant: Option<u32>,
     /// The signal of each line, where it has one of its own.
     pub(crate) waves: Vec<Option<Input>>,
+}
+
+/// A physical channel and its lines: their ports and numbers.
+pub(crate) type Found = (Arc<Device>, Physical, Vec<(u32, u32)>);
+
+/// A channel for each line that was found, or one for all of them, as the grouping says; `list` and
+/// `wanted` are what the program gave: physical channels and names.
+pub(crate) fn grouped(
+    mut found: Vec<Found>,
+    list: &str,
+    wanted: &str,
+    grouping: i32,
+    make: impl Fn(String, Arc<Device>, Physical, Vec<(u32, u32)>) -> Channel,
+) -> Result<Vec<Channel>> {
+    let full: Vec<_> = found
+        .iter()
+        .map(|(device, physical, _)| device.full_name(*physical))
+        .collect();
+    match grouping {
+        0 => {
+            let port = found
+                .iter()
+                .position(|(_, physical, _)| matches!(physical, Physical::Port(_)));
+            if let Some(port) = port {
+                return Err(
+                    Error::new(code::INVALID_LINE_GROUPING).with("Physical Channel", &full[port])
+                );
+            }
+            let named = names::assign(wanted, &full)?.into_iter().zip(found);
+            Ok(named
+                .map(|(name, (device, physical, lines))| make(name, device, physical, lines))
+                .collect())
+        }
+        1 => {
+            let lines: Vec<_> = found
+                .iter()
+                .flat_map(|(_, _, lines)| lines.clone())
+                .collect();
+            if lines.len() > 32 {
+                return Err(Error::new(code::INVALID_LINE_GROUPING)
+                    .with("Physical Channel", list)
+                    .with("Number of Lines", lines.len()));
+            }
+            let name = match (wanted, &full[..]) {
+                ("", [one]) => one.clone(),
+                ("", _) => format!("{}...", full[0]),
+                _ => wanted.to_owned(),
+            };
+            let (device, physical, _) = found.swap_remove(0);
+            let channel = make(name, device, physical, lines);
+            Ok(vec![channel.with(
+                id::PHYSICAL_CHAN_NAME,
+                Value::Str(names::flatten(&full)),
+            )])
+        }
+        other => Err(Error::new(code::INVALID_ATTRIBUTE_VALUE)
+            .with("Parameter", "lineGrouping")
+            .with("Requested Value", other)),
+    }
 }
 
 /// How often the ports count in a second where no clock samples them.

@@ -7,6 +7,7 @@ use crate::attribute::Value;
 use crate::channel::{Channel, FROM_CUSTOM_SCALE, channel_type, id};
 use crate::conversion::Conversion;
 use crate::device::{Device, Physical};
+use crate::digital::grouped;
 use crate::driver::driver;
 use crate::error::{Error, Result, code};
 use crate::names;
@@ -479,60 +480,7 @@ pub(crate) fn digital(task: &Task, list: &str, wanted: &str, grouping: i32) -> R
         };
         found.push((device, physical, lines));
     }
-    let channels = match grouping {
-        0 => {
-            let port = found
-                .iter()
-                .find(|(_, physical, _)| matches!(physical, Physical::Port(_)));
-            if let Some((device, physical, _)) = port {
-                return Err(Error::new(code::INVALID_LINE_GROUPING)
-                    .with("Physical Channel", device.full_name(*physical)));
-            }
-            let full: Vec<_> = found
-                .iter()
-                .map(|(device, physical, _)| device.full_name(*physical))
-                .collect();
-            names::assign(wanted, &full)?
-                .into_iter()
-                .zip(found)
-                .map(|(name, (device, physical, lines))| lines_of(name, device, physical, lines))
-                .collect()
-        }
-        1 => {
-            let more = found.len() > 1;
-            let names: Vec<_> = found
-                .iter()
-                .map(|(device, physical, _)| device.full_name(*physical))
-                .collect();
-            let lines: Vec<_> = found
-                .iter()
-                .flat_map(|(_, _, lines)| lines.clone())
-                .collect();
-            let (device, physical, _) = found.swap_remove(0);
-            if lines.len() > 32 {
-                return Err(Error::new(code::INVALID_LINE_GROUPING)
-                    .with("Physical Channel", list)
-                    .with("Number of Lines", lines.len()));
-            }
-            let mut name = device.full_name(physical);
-            if more {
-                name.push_str("...");
-            }
-            if !wanted.is_empty() {
-                name = wanted.to_owned();
-            }
-            vec![
-                lines_of(name, device, physical, lines)
-                    .with(id::PHYSICAL_CHAN_NAME, Value::Str(names::flatten(&names))),
-            ]
-        }
-        other => {
-            return Err(Error::new(code::INVALID_ATTRIBUTE_VALUE)
-                .with("Parameter", "lineGrouping")
-                .with("Requested Value", other));
-        }
-    };
-    task.add_channels(channels)
+    task.add_channels(grouped(found, list, wanted, grouping, lines_of)?)
 }
 
 fn lines_of(

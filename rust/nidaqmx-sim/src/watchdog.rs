@@ -187,7 +187,7 @@ fn channels(dog: &Dog, list: &str) -> Result<Vec<Physical>> {
 /// Sets one attribute of some channels.
 fn apply(dog: &mut Dog, list: &str, id: u32, value: &Value) -> Result<()> {
     let name = |id: u32| {
-        attribute::find(Object::Watchdog, id as i32).map_or(String::new(), attribute_name)
+        attribute::find(Object::Watchdog, id as i32).map_or(String::new(), |row| row.display())
     };
     let found = channels(dog, list)?;
     for physical in found {
@@ -220,10 +220,6 @@ fn apply(dog: &mut Dog, list: &str, id: u32, value: &Value) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn attribute_name(row: &attribute::Attribute) -> String {
-    row.display()
 }
 
 /// The expiration states of lists of channels, one value for each channel.
