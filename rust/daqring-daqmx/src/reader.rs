@@ -75,7 +75,8 @@ pub struct ReaderOptions {
     /// Called once where the first sample comes later than the start, such as after a trigger. The time is
     /// that of the driver's count: now, less the samples until now at the rate.
     pub start: Option<StartSink>,
-    /// Called in the thread before the first read, such as to choose its core.
+    /// Called in the thread before the first read, such as to choose its core. A panic there is one of
+    /// the reading.
     pub on_thread: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -110,7 +111,7 @@ pub enum Ending {
     RingFull,
     /// The driver ended it. [`Outcome::gap`] tells the loss where it is one.
     Driver(DriverError),
-    /// A defect of this crate.
+    /// A defect of this crate, or of what it was given to call.
     Panicked(String),
 }
 
@@ -177,16 +178,12 @@ impl Reader {
     pub fn start(
         task: DriverTask,
         producer: SlotProducer,
-        mut options: ReaderOptions,
+        options: ReaderOptions,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
         let name = options.name.clone();
-        let on_thread = options.on_thread.take();
         let thread = thread::spawn(&name, move || {
-            if let Some(hook) = on_thread {
-                hook();
-            }
             read_task(task, producer, options, &for_thread)
         })?;
         Ok(Self {
@@ -256,8 +253,14 @@ impl Drop for Reader {
 }
 
 /// The thread: reads, stops the task, says how it ended.
-fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, shared: &Shared) {
+fn read_task(
+    task: DriverTask,
+    producer: SlotProducer,
+    mut options: ReaderOptions,
+    shared: &Shared,
+) {
     let stop_task = options.stop_task;
+    let on_thread = options.on_thread.take();
     let mut reading = Reading {
         flush: flush_after(&options),
         wanted: options.end,
@@ -279,8 +282,13 @@ fn read_task(task: DriverTask, producer: SlotProducer, options: ReaderOptions, s
         clock_told: None,
         record_start: None,
     };
-    let ending = catch_unwind(AssertUnwindSafe(|| reading.run()))
-        .unwrap_or_else(|payload| Ending::Panicked(panic_message(&*payload)));
+    let ending = catch_unwind(AssertUnwindSafe(|| {
+        if let Some(hook) = on_thread {
+            hook();
+        }
+        reading.run()
+    }))
+    .unwrap_or_else(|payload| Ending::Panicked(panic_message(&*payload)));
     reading.tell_resume();
     let acquired = reading.task.acquired();
     if stop_task {

@@ -349,6 +349,17 @@ fn start(script: &[Act], acquired: u64, block: u64, most: u64, end: Option<u64>)
 }
 
 fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usize) -> Run {
+    start_changed(state, block, most, end, slots, |_| {})
+}
+
+fn start_changed(
+    state: State,
+    block: u64,
+    most: u64,
+    end: Option<u64>,
+    slots: usize,
+    change: impl FnOnce(&mut ReaderOptions),
+) -> Run {
     let position = state.position;
     let driver = Box::new(Driver(Mutex::new(state)));
     let (producer, consumer) =
@@ -368,7 +379,7 @@ fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usiz
         let handle = std::ptr::from_ref::<Driver>(&driver).addr();
         DriverTask::new(functions, handle, CHANNELS, SampleType::I16)
     };
-    let options = ReaderOptions {
+    let mut options = ReaderOptions {
         name: "acquire-test".to_owned(),
         block,
         most,
@@ -386,6 +397,7 @@ fn start_with(state: State, block: u64, most: u64, end: Option<u64>, slots: usiz
         start: None,
         on_thread: None,
     };
+    change(&mut options);
     Run {
         reader: Reader::start(task, producer, options).unwrap(),
         driver,
@@ -685,6 +697,27 @@ fn a_dropped_reader_stops_its_thread() {
     let Run { driver, reader, .. } = start(&[], 0, 8, 8, None);
     drop(reader);
     assert_eq!(driver.0.lock().unwrap().stops, 1);
+}
+
+#[test]
+fn a_panic_of_the_threads_hook_is_the_end_of_the_reading() {
+    let state = State {
+        acquired: 1000,
+        ..State::default()
+    };
+    let mut run = start_changed(state, 8, 8, None, 4, |options| {
+        options.on_thread = Some(Box::new(|| panic!("there is no such core")));
+    });
+    assert!(run.reader.wait(PATIENCE));
+    let outcome = run.reader.outcome().unwrap();
+    assert_eq!(
+        outcome.ending,
+        Ending::Panicked("there is no such core".to_owned())
+    );
+    assert_eq!((outcome.position, outcome.acquired), (0, Some(1000)));
+    // The ring is closed and the task stopped, as after any other end.
+    assert!(run.consumer.acquire().is_err());
+    assert_eq!(run.driver.0.lock().unwrap().stops, 1);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub struct RecordingOptions {
     /// Numbers of the streams whose every block is handed out by [`Recording::feed`], after it was
     /// stored; empty: there is no feed.
     pub feed: Vec<usize>,
-    /// Called in each thread of the recording before its first work.
+    /// Called in each thread of the recording before its first work; a panic there ends the recording.
     pub on_thread: Option<ThreadHook>,
 }
 
@@ -333,9 +333,7 @@ impl Recording {
         };
         let on_thread = options.on_thread.clone();
         recording.writer = Some(spawn("daqring-writer", move || {
-            if let Some(hook) = on_thread {
-                hook(ThreadRole::Writer);
-            }
+            call_hook(on_thread, ThreadRole::Writer, &shared);
             let writing =
                 AssertUnwindSafe(|| run_writer(sink, receive, &mut lanes, worker_count, &shared));
             let sink = catch_unwind(writing)
@@ -354,16 +352,18 @@ impl Recording {
             let on_thread = options.on_thread.clone();
             let name = format!("daqring-worker-{number}");
             recording.workers.push(spawn(&name, move || {
-                if let Some(hook) = on_thread {
-                    hook(ThreadRole::Worker(number));
-                }
+                call_hook(on_thread, ThreadRole::Worker(number), &shared);
                 let worker = Worker {
                     number,
                     consumers,
                     wait,
                     shared: &shared,
                 };
-                worker.run(&send);
+                let working = AssertUnwindSafe(|| worker.run(&send));
+                if let Err(payload) = catch_unwind(working) {
+                    // At once: who waits for a slot may have nobody left to wait for.
+                    shared.fail(EngineError::Panicked(panic_message(&*payload)));
+                }
             })?);
         }
         Ok((recording, producers))
@@ -528,10 +528,8 @@ impl Recording {
             stream.monitor.close();
         }
         for worker in self.workers.drain(..) {
-            if let Err(payload) = worker.join() {
-                self.shared
-                    .fail(EngineError::Panicked(panic_message(&*payload)));
-            }
+            // Its panic has been told.
+            drop(worker.join());
         }
         match self.writer.take()?.join() {
             Ok(sink) => sink,
@@ -551,6 +549,15 @@ impl Drop for Recording {
             feed.close();
         }
         drop(self.join());
+    }
+}
+
+/// A panic of the hook ends the recording; the thread does its work all the same, so that what is in the
+/// rings is written and nobody waits for it.
+fn call_hook(hook: Option<ThreadHook>, role: ThreadRole, shared: &Shared) {
+    let called = catch_unwind(AssertUnwindSafe(|| hook.map(|hook| hook(role))));
+    if let Err(payload) = called {
+        shared.fail(EngineError::Panicked(panic_message(&*payload)));
     }
 }
 

@@ -7,7 +7,7 @@ use daqring_engine::stages::Checksum;
 use daqring_engine::{
     Arrival, BlockView, DerivedBlock, EngineError, Feed, Missed, NullSink, Outlet, Parcel,
     Recording, RecordingOptions, RecordingStats, SettleError, Settlement, Sink, SinkSummary, Stage,
-    StageError, StageOptions, StageOutput, StreamOptions, Tap, own,
+    StageError, StageOptions, StageOutput, StreamOptions, Tap, ThreadRole, own,
 };
 use daqring_log::{ChannelSpec, DataType, Gap, GapCause, GroupSpec, LogError, Properties};
 use daqring_ring::slots::{ReserveError, SlotOptions, SlotProducer};
@@ -324,6 +324,27 @@ fn a_panicking_sink_stops_the_recording() {
     drop(notes);
     let error = failing_run(2, vec![], sink);
     assert!(matches!(error, EngineError::Panicked(_)), "{error}");
+}
+
+#[test]
+fn a_panicking_thread_hook_stops_the_recording_and_keeps_what_came_before() {
+    for broken in [ThreadRole::Worker(0), ThreadRole::Writer] {
+        let (sink, notes) = Notebook::new();
+        let (recording, mut producers) = start_with(1, 1, vec![], sink, |options| {
+            options.on_thread = Some(Arc::new(move |role| {
+                assert_ne!(role, broken, "the hook was told to panic");
+            }));
+        });
+        let committed = commit_until_closed(&mut producers[0]);
+        let failure = recording.failure().expect("it was told before the end");
+        assert!(failure.contains("the hook was told to panic"), "{failure}");
+        drop(producers);
+        let (summary, error) = recording.finish(&[], |_| Vec::new());
+        assert!(matches!(error, Some(EngineError::Panicked(_))), "{error:?}");
+        assert_law(&summary.stats);
+        assert_eq!(summary.stats.streams[0].written, committed);
+        assert!(notes.lock().unwrap().finished);
+    }
 }
 
 #[test]
