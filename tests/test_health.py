@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,9 +20,10 @@ import daqring
 import daqring.stages
 import numpy as np
 import pytest
-from daqring import status
+from daqring import monitor, status
 from daqring.cli.display import Display, duration, health_lines, size
 from daqring.health import HealthWatch
+from daqring.progress import ProgressBar
 from pattern_check import assert_pattern
 from test_cli import daqring_command, run, start_recording
 
@@ -76,8 +79,12 @@ def figures(**changed: Any) -> dict[str, Any]:
         **{"failure": None, "restarts": 0, "restarting": False},
         **{"lost_unknown": False, "ring_fill": 0.1, "driver_fill": 0.1, "ring_margin_s": 2.0},
         **{"driver_margin_s": 3.9, "slowest_write_s": 0.004, "disk_free": 10**12, "disk_seconds": 1e6},
-        **{"streams": [stream()]},
+        **{"streams": [stream()], "gated": 0, "derived": []},
     } | changed
+
+
+def made(name: str, records: int | None, written_bytes: int = 0) -> dict[str, Any]:
+    return {"name": name, "records": records, "written_bytes": written_bytes}
 
 
 @pytest.mark.parametrize(
@@ -214,6 +221,70 @@ def test_a_trigger_that_never_comes_is_no_trouble(make_task, tmp_path):
         wait_until(lambda: recorder.stats()["elapsed"] > 6.5)
         health = recorder.health()
         assert (health.verdict, health.samples) == ("GOOD", 0), health.reasons
+
+
+def test_a_recording_of_records_alone_tells_them_and_how_far_it_is(make_task, tmp_path):
+    task = make_task(clock="real", rate=10_000)
+    trigger = daqring.stages.Trigger(pre=0.01, post=0.01, name="events")
+    other = daqring.stages.Trigger(pre=0.01, post=0.01, name="none", of="volts")
+    stages = [trigger, daqring.stages.Scale(name="volts", only=True), other]
+    out = tmp_path / "run.tdms"
+    with daqring.Recorder(task, out, block_ms=20, seconds=60, stages=stages) as recorder:
+        wait_until(lambda: recorder.stats()["gated"] > 1000)
+        health = recorder.health()
+        assert (health.samples, health.records) == (0, {"events": 0, "none": 0})
+        assert 1000 < health.gated <= recorder.stats()["gated"] < health.wanted
+        recorder.capture("events")
+        wait_until(lambda: recorder.health().records["events"] == 1)
+        before = recorder.health()
+        recorder.capture("events")
+        health = wait_until(lambda: (now := recorder.health()).records["events"] == 2 and now)
+        assert health.records == {"events": 2, "none": 0}
+        # int16 codes of 4 channels, from 10 ms before to 10 ms after.
+        assert health.stage_bytes == before.stage_bytes + 200 * 4 * 2
+        (told,) = [each for each in status.recorders() if each.name == "run"]
+        assert told.health is not None
+        assert told.health["records"]["events"] == 2
+    assert [output.records for output in recorder.report.outputs] == [2, None, 0]
+    lines = str(recorder.report)
+    assert "events: 2 records, " in lines
+    assert "volts: " in lines
+    assert "volts: 0 records" not in lines
+    assert len(daqring.open(out).records) == 2
+
+
+def test_a_verdict_that_stays_is_logged_now_and_then(make_task, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(monitor, "LOGGED_EVERY", 1.2)
+    caplog.set_level("INFO", logger="daqring.health")
+    task = make_task(clock="real", rate=10_000, name="volts")
+    trigger = daqring.stages.Trigger(pre=0.01, post=0.01, gate=False, name="events")
+    with daqring.Recorder(task, tmp_path / "run.tdms", block_ms=20, stages=[trigger]) as recorder:
+        wait_until(lambda: len(caplog.messages) >= 3)
+        health = recorder.health()
+    first, second, third, *_ = caplog.messages
+    assert first == f"<Recorder of volts into {str(tmp_path / 'run.tdms')!r}> is GOOD"
+    assert re.search(
+        r" is still GOOD after 0\.0 h \([\d,]+ samples, 0 records of events, lost 0; ring \d+% and driver "
+        r"\d+% full at most, slowest write [\d,]+ ms, disk lasts [\d,.]+ h\)$",
+        second,
+    )
+    assert " is still GOOD " in third
+    # Not at every look.
+    assert len(caplog.messages) <= 2 + health.elapsed / 1.2
+
+
+def test_the_line_on_a_verdict_that_stays_tells_what_is_wrong():
+    streams = [stream(ring_high_water=0.1, driver_high_water=0.9), stream(ring_high_water=0.4)]
+    streams[1]["driver_high_water"] = 0.0
+    health = dataclasses.replace(
+        watch().look(figures(lost=7, lost_unknown=True, restarts=2)),
+        elapsed=180_000.0,
+        streams=tuple(streams),
+    )
+    assert monitor._so_far(health) == (
+        "50.0 h (10,000 samples, lost 7 and an unknown number more, 2 restarts; ring 40% and driver 90% full "
+        "at most, slowest write 4 ms, disk lasts 277.8 h)"
+    )
 
 
 def test_a_slow_task_is_good_while_its_first_segment_is_gathered(make_task, tmp_path):
@@ -511,6 +582,55 @@ def test_lines_of_health_lose_nothing_on_a_narrow_terminal(width):
     # Names are as long as they must be.
     assert "Dev1/ai0 1.25 V Dev1/ai1 1.25 V" in told
     assert not any(line.endswith("…") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"derived": [made("records", 0)]}, "50% 10.0 s, no record yet (waiting for a trigger), 0 B, lost 0"),
+        ({"derived": [made("records", 1, 1000)]}, "50% 10.0 s, 1 record, 1.0 kB, lost 0"),
+        (
+            {"derived": [made("loud", 1200, 4000), made("slow", None, 1000), made("long", 0)]},
+            "50% 10.0 s, 1,200 records of loud, no record of long yet (waiting for a trigger), 5.0 kB, "
+            "lost 0",
+        ),
+        # Beside all samples.
+        (
+            {"samples": 10_000, "gated": 0, "bytes": 10**7, "derived": [made("records", 3)]},
+            "50% 10.0 s, 10,000 samples, 3 records, 10.0 MB, lost 0",
+        ),
+        # Without a trigger, such as Decimate(only=True).
+        ({"derived": [made("slow", None, 1000)]}, "50% 10.0 s, 0 samples, 1.0 kB, lost 0"),
+    ],
+)
+def test_records_are_told_and_what_is_gated_counts_as_done(changed, told):
+    gating = figures(**({"samples": 0, "bytes": 0, "gated": 10_000} | changed))
+    gating["streams"] = [stream(gated=gating["gated"])]
+    health = watch().look(gating).to_dict() | {"wanted": 20_000}
+    lines = health_lines(health, width=200)
+    assert lines[0] == f"GOOD  [############............] {told}"
+    assert ("the rest is gated" in lines[1]) == bool(gating["gated"])
+
+
+def test_lines_of_another_version_are_shown():
+    health = watch().look(figures()).to_dict()
+    for field in ("gated", "records", "stage_bytes", "stale"):
+        del health[field]
+    assert health_lines(health)[0] == "GOOD  10.0 s, 10,000 samples, 10.0 MB, lost 0"
+
+
+def test_the_progress_of_several_tasks_and_of_records(capsys):
+    one = stream(wanted=20_000, samples=0, gated=10_000)
+    two = stream(wanted=2000, samples=500, rate=100.0)
+    stats = figures(streams=[one, two], samples=500, gated=10_000, derived=[made("records", 0)])
+    recorder = SimpleNamespace(stats=lambda: stats, rate=1000.0, wanted=22_000)
+    bar = ProgressBar(enabled=True)
+    bar.show(recorder)  # type: ignore[arg-type]
+    told = capsys.readouterr().err
+    assert "[###########.............] 10.0/20.0 s  waiting for a trigger  " in told
+    stats["derived"] = [made("records", 2), made("slow", None), made("others", 1)]
+    bar.show(recorder)  # type: ignore[arg-type]
+    assert "20.0 s  3 records  " in capsys.readouterr().err
 
 
 def test_slow_recordings_are_told_in_small_units():

@@ -92,6 +92,15 @@ def test_the_log_of_what_happens(tmp_path):
     assert result.stderr == ""
 
 
+def test_what_happens_goes_to_stderr_on_request(tmp_path):
+    result = run("record", tmp_path / "run.tdms", *RIG, "--samples", "1e4", "--unthrottled", "--log", "-")
+    assert result.returncode == 0
+    lines = result.stderr.splitlines()
+    assert "INFO recording <Recorder of" in lines[0]
+    assert "ended (finished): 40000 samples in all, lost 0" in lines[-1]
+    assert not (tmp_path / "-").exists()
+
+
 def test_check_tells_a_verdict_and_the_numbers(tmp_path):
     out = tmp_path / "run.tdms"
     result = run("check", out, *RIG, "--seconds", "5", "--json")

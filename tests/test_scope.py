@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 
 import daqring
 import daqring.stages
@@ -168,6 +170,36 @@ def test_the_envelope_of_a_stage_is_read_in_the_place_of_samples(
         shown.close()
 
 
+def test_of_records_the_newest_is_shown(application, make_task, tmp_path):
+    path = tmp_path / "run.tdms"
+    trigger = daqring.stages.Trigger(pre=0.05, post=0.05, name="events")
+    task = make_task("Dev1/ai0", rate=10_000, name="volts", clock="real")
+    with daqring.Recorder(task, path, block_ms=20, stages=[trigger]) as recorder:
+        shown = scope.Scope(path, seconds=10.0)
+        assert shown.window.windowTitle() == "daqring scope: run.tdms, no samples yet"
+        for count in (1, 2):
+            wait_until(lambda: recorder.stats()["samples"] + recorder.stats()["gated"] > 2000)
+            recorder.capture()
+            wait_until(lambda count=count: recorder.stats()["derived"][0]["records"] == count)
+            # The times of the second are those of a later moment.
+            recorder.wait(0.3)
+        wait_until(lambda: shown.look() or len(daqring.open(path).records) == 2)
+        shown.look()
+        ago = re.fullmatch(r"daqring scope: run.tdms, 2 records, ([\d.]+) s ago", shown.window.windowTitle())
+        assert ago is not None, shown.window.windowTitle()
+        newest = daqring.open(path).record(1)
+        end = newest.t0.astype("datetime64[ns]").astype(np.int64) / 1e9 + newest.samples / 10_000
+        assert float(ago[1]) == pytest.approx(time.time() - end, abs=0.5)
+    shown.look()
+    try:
+        times, drawn = shown.curves["events", "Dev1/ai0"][0].getData()
+        assert (times[0], times[-1]) == (pytest.approx(-0.0999), 0.0)
+        np.testing.assert_array_equal(drawn, newest.read()[0])
+        assert shown.window.windowTitle() == "daqring scope: run.tdms, 2 records, ended"
+    finally:
+        shown.close()
+
+
 @pytest.mark.parametrize(("channels", "plots"), [(2, 2), (8, 8), (9, 1)])
 def test_few_channels_have_plots_of_their_own(application, make_task, tmp_path, channels, plots):
     daqring.record(make_task(f"Dev1/ai0:{channels - 1}"), tmp_path / "run.tdms", samples=1000)
@@ -224,12 +256,16 @@ def recorded_with_a_window(out, *more):
         text=True,
         env=os.environ | ENVIRONMENT | {"QT_QPA_PLATFORM": "offscreen"},
     )
-    found = []
-    wait_until(lambda: found.extend(psutil.Process(process.pid).children()) or found)
-    (window,) = found
-    # What the window has of the recording's process until it is another program is its command line.
-    wait_until(lambda: "scope" in window.cmdline())
-    return process, window
+
+    def window():
+        # There are others for a moment: those that look for the driver's library.
+        for child in psutil.Process(process.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if "scope" in child.cmdline():
+                    return child
+        return None
+
+    return process, wait_until(window)
 
 
 def ended(process):

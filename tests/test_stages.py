@@ -71,6 +71,7 @@ def test_statistics(tmp_path, dtype, scale):
                     found[:], rows[channel], rtol=1e-12, atol=1e-12 * np.abs(rows).max()
                 )
     assert counts["derived"][0]["samples"] == 100
+    assert counts["derived"][0]["records"] is None
     # The task's samples are untouched.
     np.testing.assert_array_equal(log["task/ch1"].raw[:], data[1])
 
@@ -278,6 +279,7 @@ def test_trigger(tmp_path, pre, post, workers):
     found = edges(physical(data[1], scale), 4.0, 1.0)
     records = expected_records(found, pre, post, 20_000)
     assert len(records) >= 10
+    assert counts["derived"][0]["records"] == len(records)
     expected = np.concatenate([data[0, start:end] for start, _, end in records])
     np.testing.assert_array_equal(log["records/ch0"].raw[:], expected)
     assert records_of(tmp_path / "a.tdms") == [

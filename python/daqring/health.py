@@ -79,6 +79,11 @@ class Health:
     #: How often the tasks were made anew after a failure, and whether that is being tried now.
     restarts: int = 0
     restarting: bool = False
+    #: Samples that stages kept from the log on purpose, such as those between the records of a trigger.
+    gated: int = 0
+    #: Records of each trigger so far, by the name of its stage; and bytes of what stages put into the log.
+    records: dict[str, int] = dataclasses.field(default_factory=dict)
+    stage_bytes: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
@@ -177,6 +182,11 @@ class HealthWatch:
             stale={name: age for name, age in (ages or {}).items() if age > old or stats["restarting"]},
             restarts=stats["restarts"],
             restarting=stats["restarting"],
+            gated=stats["gated"],
+            records={
+                made["name"]: made["records"] for made in stats["derived"] if made["records"] is not None
+            },
+            stage_bytes=sum(made["written_bytes"] for made in stats["derived"]),
         )
 
     def _reasons(self, stats: dict[str, Any], actual: float, *, slow: bool) -> tuple[list[str], list[str]]:

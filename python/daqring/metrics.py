@@ -19,6 +19,7 @@ __all__ = ["address", "served"]
 OF_STREAMS = (
     ("samples", "counter", "samples per channel in the log", "samples", 1.0),
     ("bytes", "counter", "bytes of samples in the log", "bytes", 1.0),
+    ("gated_samples", "counter", "samples per channel kept from the log on purpose", "gated", 1.0),
     ("lost_samples", "counter", "samples per channel that are missing, as far as counted", "lost", 1.0),
     ("gaps", "counter", "holes in the samples", "gaps", 1.0),
     ("wanted_bytes_per_second", "gauge", "what the task brings", "wanted_mb_per_s", 1e6),

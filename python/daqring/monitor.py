@@ -36,6 +36,8 @@ HISTORY = (
     ("slowest_write", "s"),
 )
 VERDICTS = {"GOOD": 0, "WATCH": 1, "BAD": 2}
+#: Seconds between two lines of the logging on a verdict that stays as it is.
+LOGGED_EVERY = 3600.0
 #: Values are put into the log in portions of this many, and at the end.
 PORTION = 30
 
@@ -44,6 +46,22 @@ def triggers_of(recorder: Recorder) -> list[str]:
     """The names of the recorder's triggers."""
     stages = (stage for planned in recorder._stages for stage in each(planned))
     return [stage["name"] for stage in stages if stage["kind"] == "trigger"]
+
+
+def _so_far(health: Health) -> str:
+    """What there is after some hours, on one line; how full buffers were is the most since the start."""
+    ring, driver = (
+        max(stream[f"{name}_high_water"] for stream in health.streams) for name in ("ring", "driver")
+    )
+    records = "".join(f", {count:,} records of {name}" for name, count in health.records.items())
+    unknown = " and an unknown number more" if health.lost_unknown else ""
+    restarts = f", {health.restarts:,} restarts" if health.restarts else ""
+    disk = "" if health.disk_seconds is None else f", disk lasts {health.disk_seconds / 3600:,.1f} h"
+    return (
+        f"{health.elapsed / 3600:,.1f} h ({health.samples:,} samples{records}, lost {health.lost:,}{unknown}"
+        f"{restarts}; ring {ring:.0%} and driver {driver:.0%} full at most, "
+        f"slowest write {health.slowest_write * 1e3:,.0f} ms{disk})"
+    )
 
 
 class Monitor:
@@ -61,6 +79,7 @@ class Monitor:
         self._rows: list[tuple[float, ...]] = []
         self._rows_from = 0.0
         self._next_row = 0.0 if history is None else history
+        self._next_line = 0.0
         self.health: Health | None = None
         self.publisher: Publisher | None = None
         try:
@@ -145,11 +164,18 @@ class Monitor:
             if self.publisher is not None:
                 self.publisher.publish("running", health.to_dict())
             if before is None or before.verdict != health.verdict:
-                level = logging.INFO if health.verdict == "GOOD" else logging.WARNING
-                reasons = f": {'; '.join(health.reasons)}" if health.reasons else ""
-                verdicts.log(level, "%s is %s%s", recorder, health.verdict, reasons)
+                self._tell(health, f"{recorder} is {health.verdict}")
+            elif health.elapsed >= self._next_line:
+                self._tell(health, f"{recorder} is still {health.verdict} after {_so_far(health)}")
             self._note(recorder, health)
             return health
+
+    def _tell(self, health: Health, text: str) -> None:
+        """Puts a line into the logging, with the reasons of the verdict."""
+        self._next_line = health.elapsed + LOGGED_EVERY
+        level = logging.INFO if health.verdict == "GOOD" else logging.WARNING
+        reasons = f": {'; '.join(health.reasons)}" if health.reasons else ""
+        verdicts.log(level, "%s%s", text, reasons)
 
     # -- the history in the log ---------------------------------------------------------------
 

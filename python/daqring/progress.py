@@ -28,15 +28,21 @@ class ProgressBar:
         if not self._enabled:
             return
         stats = recorder.stats()
-        seconds = stats["samples"] / recorder.rate
+        streams = stats["streams"]
+        # Of several tasks the one that is furthest; what a stage keeps from the log is done, too.
+        seconds = max((stream["samples"] + stream["gated"]) / stream["rate"] for stream in streams)
         rate = stats["bytes"] / stats["elapsed"] / 1e6 if stats["elapsed"] > 0 else 0.0
         if recorder.wanted is None:
             head = f"{seconds:.1f} s, Ctrl-C ends"
         else:
-            done = stats["samples"] / recorder.wanted
+            done = min((stats["samples"] + stats["gated"]) / recorder.wanted, 1.0)
             filled = round(done * WIDTH)
             bar = "#" * filled + "." * (WIDTH - filled)
-            head = f"[{bar}] {seconds:.1f}/{recorder.wanted / recorder.rate:.1f} s"
+            whole = max(stream["wanted"] / stream["rate"] for stream in streams)
+            head = f"[{bar}] {seconds:.1f}/{whole:.1f} s"
+        counts = [made["records"] for made in stats["derived"] if made["records"] is not None]
+        if counts:
+            head += f"  {sum(counts):,} records" if any(counts) else "  waiting for a trigger"
         self._draw(
             f"{head}  {rate:.1f} MB/s  ring {stats['ring_fill']:.0%}  "
             f"driver {stats['driver_fill']:.0%}  lost {stats['lost']:,}"

@@ -594,8 +594,8 @@ class Recorder:
         ``driver_fill``, ``driver_high_water``, ``driver_margin_s``
             The same of the driver's buffer, as last seen, if nobody read any more.
 
-        Over all streams: the sums ``samples``, ``bytes``, ``wanted_mb_per_s``, ``actual_mb_per_s``,
-        ``lost``, ``gaps``; whether any ``lost_unknown``; the fullest ``ring_fill``,
+        Over all streams: the sums ``samples``, ``gated``, ``bytes``, ``wanted_mb_per_s``,
+        ``actual_mb_per_s``, ``lost``, ``gaps``; whether any ``lost_unknown``; the fullest ``ring_fill``,
         ``ring_high_water``, ``driver_fill``, ``driver_high_water``; the smallest ``ring_margin_s``,
         ``driver_margin_s``; and
 
@@ -620,7 +620,8 @@ class Recorder:
             Of every stage of every stream (its number in ``stream``): ``name``, ``blocks``, seconds
             ``busy`` and the ``longest`` for one block.
         ``derived``
-            Of every stream that a stage puts out: ``name``, ``samples``, ``written_samples``, ``lost``.
+            Of every stream that a stage puts out: ``name``, ``samples``, ``written_samples``,
+            ``written_bytes``, ``lost``, and ``records`` (of a trigger; ``None`` where it has none).
         ``workers``
             Of every worker: ``blocks``, ``busy``, ``longest`` and its ``cpu_seconds`` (``None`` where
             the system does not tell).
@@ -638,7 +639,7 @@ class Recorder:
             for acquisition, stream in zip(self._acquisitions, counts["streams"], strict=True)
         ]
         total: dict[str, Any] = {}
-        for name in ("samples", "bytes", "wanted_mb_per_s", "actual_mb_per_s", "lost", "gaps"):
+        for name in ("samples", "gated", "bytes", "wanted_mb_per_s", "actual_mb_per_s", "lost", "gaps"):
             total[name] = sum(stream[name] for stream in streams)
         total["lost_unknown"] = any(stream["lost_unknown"] for stream in streams)
         for name in ("ring_fill", "ring_high_water", "driver_fill", "driver_high_water"):
@@ -714,7 +715,7 @@ class Recorder:
             return
         left = stats["disk_seconds"]
         needed = max(
-            (stream["wanted"] - stream["samples"]) / stream["rate"]
+            (stream["wanted"] - stream["samples"] - stream["gated"]) / stream["rate"]
             if stream["wanted"] is not None and stream["rate"]
             else math.inf
             for stream in stats["streams"]

@@ -178,11 +178,18 @@ class Output:
     #: Missing because of gaps in the source, as far as counted, and gaps of unknown size.
     lost: int
     lost_unknown: int
+    #: Records of a trigger; ``None`` where the output is none of records.
+    records: int | None = None
 
     def __str__(self) -> str:
+        records = "" if self.records is None else f"{_count(self.records, 'record')}, "
         unknown = f" and {self.lost_unknown:,} gaps of unknown size" if self.lost_unknown else ""
         missing = f", {self.lost:,} missing{unknown}" if self.lost or self.lost_unknown else ""
-        return f"{self.name}: {self.samples:,} samples put out, {self.written:,} in the log{missing}"
+        return f"{self.name}: {records}{self.samples:,} samples put out, {self.written:,} in the log{missing}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 #: Reasons for the end, the gravest first.
@@ -390,6 +397,7 @@ def work_of(counts: dict[str, Any], tasks: list[str]) -> dict[str, Any]:
                 derived["written_samples"],
                 derived["lost"],
                 derived["lost_unknown"],
+                derived["records"],
             )
             for derived in counts["derived"]
         ),

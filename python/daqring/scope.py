@@ -162,40 +162,59 @@ class Scope:
         with contextlib.suppress(DaqringError, OSError, ValueError):
             log = self._open()
             shown = [
-                (group.name, channel)
+                (group, channel)
                 for group in log.groups.values()
                 if group.name != HISTORY_GROUP
                 for channel in group.channels
                 if channel.dt and np.issubdtype(channel.dtype, np.number)
             ]
+            # Of what triggers recorded, in which there are holes, the newest record alone is of one time.
+            last = {record.stream: record for record in log.records} if self._seconds is not None else {}
             newest = None
             for group, channel in shown:
+                record = last.get(group.stream)
+                seconds = self._seconds if record is None else min(self._seconds, record.samples * channel.dt)
                 self._draw(
-                    log, group, channel, PER_LOOK // (COLUMNS * len(shown)), strips=len(shown) <= STRIPS
+                    *(log, group.name, channel, PER_LOOK // (COLUMNS * len(shown)), seconds),
+                    strips=len(shown) <= STRIPS,
                 )
-                if channel.t0 is not None and (newest is None or channel.dt * len(channel) > newest[0]):
-                    newest = (channel.dt * len(channel), channel.t0)
+                begin = channel.t0 if record is None else record.t0
+                if begin is not None and len(channel):
+                    length = channel.dt * (len(channel) if record is None else record.samples)
+                    end = begin.astype("datetime64[ns]").astype(np.int64) / 1e9 + length
+                    newest = end if newest is None else max(newest, end)
             self.finished = log.finished
-            self._tell(newest)
+            self._tell(newest, len(log.records) if last else None)
         took = (time.monotonic() - began) * 1000
         if not self.finished or self._seconds is not None:
             self._timer.start(int(max(PERIOD_MS, PAUSE * took)))
 
-    def _tell(self, newest: tuple[float, np.datetime64] | None) -> None:
-        """What is shown, and how late it is, as the title of the window."""
+    def _tell(self, newest: float | None, records: int | None) -> None:
+        """What is shown, and how late it is, as the title of the window; `newest` in s since 1970."""
         title = f"daqring scope: {self.files[-1].name}"
+        if records is not None:
+            title += f", {records:,} record{'' if records == 1 else 's'}"
         if self.finished:
             title += ", ended"
         elif newest is not None:
-            sample = newest[1].astype("datetime64[ns]").astype(np.int64) / 1e9 + newest[0]
-            title += f", {max(0.0, time.time() - sample):.1f} s ago"
+            title += f", {max(0.0, time.time() - newest):.1f} s ago"
+        else:
+            title += ", no samples yet"
         self.window.setWindowTitle(title)
 
     def _draw(
-        self, log: Any, group: str, channel: LogChannel, per_column: int, *, strips: bool = False
+        self,
+        log: Any,
+        group: str,
+        channel: LogChannel,
+        per_column: int,
+        newest: float | None,
+        *,
+        strips: bool = False,
     ) -> None:
+        """Draws the `newest` seconds of a channel; ``None``: all."""
         dt = channel.dt or 1.0
-        seconds = len(channel) * dt if self._seconds is None else min(self._seconds, len(channel) * dt)
+        seconds = len(channel) * dt if newest is None else min(newest, len(channel) * dt)
         made = _envelopes(log, group, channel)
         if (
             made is not None
@@ -203,12 +222,12 @@ class Scope:
             and seconds / dt > COLUMNS * COARSE
             and made[0].dt * COLUMNS <= COARSE * seconds
         ):
-            times, low, _ = envelope_of(made[0], self._seconds, per_column)
-            _, _, high = envelope_of(made[1], self._seconds, per_column)
+            times, low, _ = envelope_of(made[0], newest, per_column)
+            _, _, high = envelope_of(made[1], newest, per_column)
             count = min(len(low), len(high))
             times, low, high = times[:count], low[:count], high[:count]
         else:
-            times, low, high = envelope_of(channel, self._seconds, per_column)
+            times, low, high = envelope_of(channel, newest, per_column)
         key = (group, channel.name)
         if key not in self.curves:
             if not len(times):

@@ -117,13 +117,13 @@ def spell_out() -> None:
 
 
 def log_to(file: str | None) -> None:
-    """Lets the package's log (Python's `logging`) be appended to a file.
+    """Lets the package's log (Python's `logging`) be appended to a file; ``-``: to stderr.
 
     Raises:
         OSError: The file cannot be opened.
     """
     if file is not None:
-        handler = logging.FileHandler(file, encoding="utf-8")
+        handler = logging.StreamHandler() if file == "-" else logging.FileHandler(file, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger = logging.getLogger("daqring")
         logger.addHandler(handler)

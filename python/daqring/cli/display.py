@@ -45,14 +45,15 @@ def health_lines(health: dict[str, Any], head: str = "", width: int = 100) -> li
     wanted = health["wanted"]
     begin = f"{health['verdict']:5} {head}"
     lost = f"{health['lost']:,}" + (" and more" if health["lost_unknown"] else "")
-    figures = [
-        duration(health["elapsed"]),
-        f"{health['samples']:,} samples",
-        size(health["bytes"]),
-        f"lost {lost}",
-    ]
+    # A process that runs another version of daqring may not tell the rest.
+    gated, records = health.get("gated", 0), health.get("records", {})
+    figures = [duration(health["elapsed"])]
+    if health["samples"] or not records:
+        figures.append(f"{health['samples']:,} samples")
+    figures += [_told(name, count, several=len(records) > 1) for name, count in records.items()]
+    figures += [size(health["bytes"] + health.get("stage_bytes", 0)), f"lost {lost}"]
     if wanted:
-        done = min(health["samples"] / wanted, 1.0)
+        done = min((health["samples"] + gated) / wanted, 1.0)
         # The bar takes the room that is there: what is told behind it counts more.
         room = width - len(begin + f"[] {done:.0%} " + ", ".join(figures))
         long = min(WIDTH, room)
@@ -65,6 +66,7 @@ def health_lines(health: dict[str, Any], head: str = "", width: int = 100) -> li
         f"{actual * 1e3:,.1f} of {wanted_rate * 1e3:,.1f} kB/s"
         if slow
         else f"{actual:,.1f} of {wanted_rate:,.1f} MB/s",
+        *(["the rest is gated"] if gated else []),
         f"room: ring {duration(health['ring_margin'])}, driver {duration(health['driver_margin'])}",
         f"slowest write {duration(health['slowest_write'])}",
     ]
@@ -83,6 +85,14 @@ def health_lines(health: dict[str, Any], head: str = "", width: int = 100) -> li
     if values:
         lines += _some(values, width)
     return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
+
+
+def _told(name: str, count: int, *, several: bool) -> str:
+    """How many records a trigger has made."""
+    of = f" of {name}" if several else ""
+    if not count:
+        return f"no record{of} yet (waiting for a trigger)"
+    return f"{count:,} record{'s' if count > 1 else ''}{of}"
 
 
 def _filled(begin: str, parts: list[str], between: str, width: int) -> list[str]:

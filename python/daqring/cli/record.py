@@ -264,7 +264,7 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     alone.add_argument(
         "--log",
         metavar="FILE",
-        help="append what happens to this file, with the time (Python's logging)",
+        help="append what happens to this file, with the time (Python's logging); - for stderr",
     )
     alone.add_argument(
         "--keep-awake", action="store_true", help="keep the computer from sleeping while it records"
@@ -426,7 +426,9 @@ def _record_run(run: Run, out: str, arguments: argparse.Namespace) -> int:
         around = run.around()
         recorder = run.recorder()
         with Ending(recorder, **around) as ending:
-            report = ending.run(show=False if arguments.quiet else None)
+            # What is rewritten in place and what is appended cannot be on one terminal.
+            hidden = arguments.quiet or arguments.log == "-"
+            report = ending.run(show=False if hidden else None)
     except FileExistsError:
         raise Refusal(f"{out} exists already; choose another name, or add --overwrite") from None
     except (daqring.RecordingError, daqring.DriverError) as error:

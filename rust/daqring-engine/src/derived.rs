@@ -21,10 +21,11 @@ pub(crate) struct DerivedTally {
     written_bytes: AtomicU64,
     lost: AtomicU64,
     lost_unknown: AtomicU64,
+    records: AtomicU64,
 }
 
 impl DerivedTally {
-    pub(crate) fn snapshot(&self, name: &str, source: usize) -> DerivedStats {
+    pub(crate) fn snapshot(&self, name: &str, source: usize, of_records: bool) -> DerivedStats {
         DerivedStats {
             name: name.to_owned(),
             source,
@@ -34,7 +35,13 @@ impl DerivedTally {
             written_bytes: self.written_bytes.load(Relaxed),
             lost: self.lost.load(Relaxed),
             lost_unknown: self.lost_unknown.load(Relaxed),
+            records: of_records.then(|| self.records.load(Relaxed)),
         }
+    }
+
+    /// A record, or a piece of one.
+    fn recorded(&self, number: u64) {
+        self.records.fetch_max(number + 1, Relaxed);
     }
 
     fn wrote(&self, samples: u64, bytes: usize) {
@@ -147,6 +154,9 @@ impl<'a> Outlet<'a> {
         let tally = &self.shared.derived[lane.index].tally;
         tally.blocks.fetch_add(1, Relaxed);
         tally.samples.fetch_add(block.samples, Relaxed);
+        if let Some(record) = block.record {
+            tally.recorded(record.number);
+        }
         if block.lost_before == LOST_UNKNOWN {
             tally.lost_unknown.fetch_add(1, Relaxed);
         } else {
@@ -241,6 +251,7 @@ impl<'a> Outlet<'a> {
         let derived = &shared.derived[lane.index];
         derived.tally.blocks.fetch_add(1, Relaxed);
         derived.tally.samples.fetch_add(block.samples, Relaxed);
+        derived.tally.recorded(number);
         let offset = (start as f64 * derived.dt * 1e9).round() as i64;
         let header = BlockHeader {
             seq: lane.next_seq,

@@ -17,6 +17,7 @@ use crate::stats::{StreamTally, WorkTally};
 use crate::writer::{Lane, run_writer};
 use crate::{
     EngineError, Feed, RecordingStats, Sink, SinkSummary, Stage, StageStats, Tap, WorkerStats,
+    of_records,
 };
 
 /// A stage of a stream.
@@ -105,6 +106,7 @@ pub(crate) struct SharedDerived {
     /// The task's stream that it comes from, if by way of other stages.
     source: usize,
     pub(crate) dt: f64,
+    of_records: bool,
     pub(crate) tally: DerivedTally,
     /// Where stages work on it: what they have not taken yet.
     pub(crate) queue: Option<Mutex<MadeQueue>>,
@@ -420,7 +422,10 @@ impl Recording {
             derived: shared
                 .derived
                 .iter()
-                .map(|derived| derived.tally.snapshot(&derived.name, derived.source))
+                .map(|derived| {
+                    let SharedDerived { name, source, .. } = derived;
+                    derived.tally.snapshot(name, *source, derived.of_records)
+                })
                 .collect(),
             stages,
             workers: shared
@@ -608,6 +613,7 @@ impl Outputs {
                     name: group.name.clone(),
                     source,
                     dt: group.dt.unwrap_or(0.0),
+                    of_records: group.properties.contains(&of_records()),
                     tally: DerivedTally::default(),
                     queue: (!then.is_empty()).then(Mutex::default),
                 },

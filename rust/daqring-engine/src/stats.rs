@@ -241,6 +241,8 @@ pub struct DerivedStats {
     pub lost: u64,
     /// Gaps of unknown size.
     pub lost_unknown: u64,
+    /// Records put out; `None` where it is no stream of records.
+    pub records: Option<u64>,
 }
 
 /// A look at a recording.

@@ -706,6 +706,7 @@ fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'p
         entry.set_item("written_bytes", stream.written_bytes)?;
         entry.set_item("lost", stream.lost)?;
         entry.set_item("lost_unknown", stream.lost_unknown)?;
+        entry.set_item("records", stream.records)?;
         derived.push(entry);
     }
     dict.set_item("derived", derived)?;
