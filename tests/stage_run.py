@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,14 @@ def run_stages(
     before: dict[int, Any] | None = None,
     first: int = 0,
     rate: float = RATE,
+    seen: Callable[[int], int] | None = None,
 ) -> tuple[daqring.Log, dict[str, Any]]:
     """Cuts `data` (channels x samples) into blocks of the sizes `blocks`, again and again.
 
     `gaps`: number of the block before which so many samples are missing (they are left out of
     `data` already; None: unknown). `before`: called with the recording before the block of the number.
+    `seen`: the host's time at which a block that ends at a sample was complete, ns since 1970; by default
+    as if each came right in time.
     """
     channels = [f"ch{number}" for number in range(len(data))]
     info = StreamInfo("task", tuple(channels), rate, data.dtype)
@@ -50,6 +53,10 @@ def run_stages(
         path, [{"group": group, "slot_bytes": slot, "slots": 6, **plan(stages, [info])[0]}], workers=workers
     )
     native.set_start_time(0, START_NS)
+
+    def by_the_rate(end: int) -> int:
+        return START_NS + round(end / rate * 1e9)
+
     at, number, sample = 0, 0, first
     while at < data.shape[1]:
         part = np.ascontiguousarray(data[:, at : at + blocks[number % len(blocks)]])
@@ -67,7 +74,7 @@ def run_stages(
             first_sample=sample,
             lost_before=_native.LOST_UNKNOWN if lost is None else lost,
             gap=0 if lost == 0 else 4,
-            host_time_ns=START_NS + round((sample + part.shape[1]) / rate * 1e9),
+            host_time_ns=(seen or by_the_rate)(sample + part.shape[1]),
         )
         at, number, sample = at + part.shape[1], number + 1, sample + part.shape[1]
     counts = native.finish([], {})

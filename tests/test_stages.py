@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import nptdms
 import numpy as np
 import pytest
@@ -287,25 +289,90 @@ def test_trigger(tmp_path, pre, post, workers):
     ]
 
 
-def test_a_capture_on_demand_is_the_last_seconds(tmp_path):
+class Captures:
+    """Asks for captures, each while the block with the sample `at` comes: then that is complete later by
+    as much as the rest of it takes. All other blocks are long past."""
+
+    def __init__(self, block, *ats, name=None):
+        self.before, self.block, self.name = {}, block, name
+        for at in ats:
+            self.before.setdefault(at // block, lambda native, at=at: self.ask(native, at))
+        self.complete = {}
+
+    def ask(self, native, at):
+        # Blocks before are not to answer it, and some of them tell of a time to come.
+        deadline = time.monotonic() + 20
+        while (stream := native.stats()["streams"][0])["written"] + stream["gated"] < stream["committed"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        native.capture(self.name)
+        end = (at // self.block + 1) * self.block
+        self.complete[end] = time.time_ns() + (end - at) * 1_000_000
+
+    def seen(self, end):
+        return self.complete.get(end, 0)
+
+
+@pytest.mark.parametrize(
+    ("ats", "post", "expected"),
+    [
+        ([1250, 6000], 0, [(0, 1250, 1251), (4500, 6000, 6001)]),
+        # Within a record: behind it. Samples that it has are not repeated.
+        ([1250, 1650], 1.0, [(0, 1250, 2250), (2250, 2250, 3250)]),
+        ([9999], 0.5, [(8499, 9999, 10_000)]),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("channel", [None, 0])
+def test_a_capture_on_demand_is_around_the_moment_of_the_call(
+    tmp_path, ats, post, expected, workers, channel
+):
     data = np.arange(10_000, dtype=np.int32)[np.newaxis]
-    trigger = Trigger(pre=1.5, gate=False)
+    captures = Captures(400, *ats, name="records")
     log, counts = run_stages(
         tmp_path / "a.tdms",
         data,
-        [trigger],
+        [Trigger(channel, level=1e6, pre=1.5, post=post, gate=False)],
         blocks=(400,),
-        workers=1,
-        before={3: lambda native: native.capture(), 15: lambda native: native.capture("records")},
+        workers=workers,
+        before=captures.before,
+        seen=captures.seen,
     )
     assert counts["streams"][0]["gated"] == 0
-    (_, first, _), (pretrigger, samples, _) = records_of(tmp_path / "a.tdms")
-    values = log["records/ch0"].raw[:]
-    # Asked for before block 3 or 15 came in: the trigger is at a block's first sample, at most two on.
-    assert (first - 1) % 400 == 0
-    assert (pretrigger, samples) == (1500, 1501)
-    np.testing.assert_array_equal(np.diff(values[first:]), 1)
-    assert values[-1] % 400 == 0
+    table = [
+        (start, start + before, start + samples)
+        for before, samples, start_ns in records_of(tmp_path / "a.tdms")
+        for start in [(start_ns - START_NS) // 1_000_000]
+    ]
+    assert table == expected
+    values = np.concatenate([np.arange(start, end) for start, _, end in expected])
+    np.testing.assert_array_equal(log["records/ch0"].raw[:], values)
+
+
+def test_a_capture_before_an_edge_takes_the_edge_into_its_record(tmp_path):
+    data = np.zeros((1, 4000))
+    data[0, [1100, 1700]] = 5.0
+    captures = Captures(500, 1050)
+    run_stages(
+        tmp_path / "a.tdms",
+        data,
+        [Trigger(0, level=1.0, pre=0.02, post=0.1)],
+        blocks=(500,),
+        before=captures.before,
+        seen=captures.seen,
+    )
+    starts = [(start - START_NS) // 1_000_000 for _, _, start in records_of(tmp_path / "a.tdms")]
+    assert starts == [1030, 1680]
+
+
+def test_a_capture_after_the_last_block_is_what_came_before_it(tmp_path):
+    data = np.arange(1000, dtype=np.int32)[np.newaxis]
+    trigger = Trigger(pre=0.3)
+    log, _ = run_stages(
+        tmp_path / "a.tdms", data, [trigger], blocks=(400,), before={2: lambda native: native.capture()}
+    )
+    assert records_of(tmp_path / "a.tdms") == [(300, 300, START_NS + 700_000_000)]
+    np.testing.assert_array_equal(log["records/ch0"].raw[:], np.arange(700, 1000))
 
 
 def test_a_gap_cuts_a_record(tmp_path):
@@ -358,8 +425,39 @@ INFO = StreamInfo("rig", ("a", "b"), 1000.0, np.dtype(np.int16))
         (lambda: plan([Scale(name="rig")], [INFO]), "two groups would be named 'rig'"),
         (lambda: plan(["crc"], [INFO]), "'crc' is no stage"),
         (lambda: plan({"rug": [Scale()]}, [INFO]), "stages were given for 'rug', but the tasks are 'rig'"),
+        (lambda: plan({"rug": Scale()}, [INFO]), "stages must be a list of stages"),
+        (lambda: plan({"rig": Scale()}, [INFO]), "stages must be a list of stages"),
+        (lambda: plan(Scale(), [INFO]), "stages must be a list of stages"),
+        (lambda: plan("crc", [INFO]), "stages must be a list of stages"),
+        (lambda: plan([Scale], [INFO]), "is no stage; those are made by the classes"),
+        (lambda: Scale("much"), "dtype must be float32 or float64, not 'much'"),
+        (lambda: Scale(only=1), "only must be True or False, not 1"),
+        (lambda: Statistics(log="no"), "log must be True or False, not 'no'"),
+        (lambda: Envelope(log=None), "log must be True or False"),
+        (lambda: Trigger(gate=0), "gate must be True or False"),
+        (lambda: Decimate(2, log=1), "log must be True or False"),
+        (lambda: plan([Trigger(np.float64(1))], [INFO]), "channel must be a name or a number below 2"),
+        (lambda: DigitalLines("a"), "lines must be a sequence such as"),
+        (lambda: DigitalLines(3), "lines must be a sequence such as"),
+        (lambda: DigitalLines([("a", 1)]), "lines must be a sequence such as"),
+        (lambda: DigitalLines([("a", 1, "")]), "lines must be a sequence such as"),
+        (lambda: DigitalLines([("a", 1, "x"), ("a", 2, "x")]), "'x' is there twice"),
+        (lambda: DigitalLines(log=1), "log must be True or False"),
     ],
 )
 def test_what_makes_no_sense_is_said(make, words):
     with pytest.raises(TaskError, match=words):
         make()
+
+
+def test_whole_numbers_may_be_those_of_numpy(tmp_path):
+    data = np.arange(2000, dtype=np.int16).reshape(2, -1)
+    one = np.int64(1)
+    stages = [
+        Decimate(np.int32(4), attenuation=40),
+        Trigger(one, level=1500.0, post=0.01),
+        DigitalLines([(one, np.uint8(3), "valve")]),
+    ]
+    log, _ = run_stages(tmp_path / "a.tdms", data, iter(stages), blocks=(100,))
+    np.testing.assert_array_equal(log["records/ch0"].raw[:], np.arange(500, 510))
+    np.testing.assert_array_equal(log["lines/valve"].raw[:], (data[1] >> 3) & 1)

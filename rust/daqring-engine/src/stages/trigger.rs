@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use daqring_log::{Gap, GroupSpec};
+use daqring_ring::BlockHeader;
 
 use crate::layout::of_records;
 use crate::samples::{coefficients, physical};
@@ -49,15 +50,46 @@ pub struct TriggerOptions {
 
 /// Asks a [`Trigger`] for a capture, from any thread.
 #[derive(Debug, Default)]
-pub struct Manual(AtomicU64);
+pub struct Manual(Mutex<VecDeque<i64>>);
 
 impl Manual {
     /// Records what came before this moment, and after it, as a trigger does. While a record is
-    /// being taken, it waits for the end of that. Asked for several times before the next block,
-    /// there is one record.
+    /// being taken, it waits for the end of that; asked for several times meanwhile, there is one
+    /// record.
+    ///
+    /// Which sample that is, tell the host times of the blocks: it is taken when the block comes that
+    /// was complete after it, or at the end.
     pub fn capture(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.moments().push_back(unix_ns());
     }
+
+    /// The next moment that was asked for, if samples of up to `complete_ns` can hold it.
+    fn take(&self, complete_ns: i64) -> Option<i64> {
+        let mut moments = self.moments();
+        // Behind now: somebody has set the clock back.
+        let due = |&moment: &i64| moment <= complete_ns || moment > unix_ns();
+        moments
+            .front()
+            .is_some_and(due)
+            .then(|| moments.pop_front())?
+    }
+
+    /// Whether there are moments after all samples.
+    fn is_waiting(&self) -> bool {
+        !self.moments().is_empty()
+    }
+
+    fn moments(&self) -> MutexGuard<'_, VecDeque<i64>> {
+        // A push or a pop leaves nothing half-done behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unix_ns() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    elapsed.map_or(0, |elapsed| {
+        i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
+    })
 }
 
 /// Takes records: the samples before and after each trigger, as a group of their own.
@@ -67,6 +99,7 @@ impl Manual {
 /// does the end; samples before a trigger are only those since the last gap.
 pub struct Trigger {
     layout: Layout,
+    dt: f64,
     name: String,
     options: TriggerOptions,
     output: GroupSpec,
@@ -88,7 +121,7 @@ impl Trigger {
         manual: Arc<Manual>,
     ) -> Result<Self, EngineError> {
         let refuse = |what: &str| Err(EngineError::Options(what.to_owned()));
-        layout.steady("a trigger")?;
+        let dt = layout.steady("a trigger")?;
         if options
             .channel
             .is_some_and(|channel| channel >= layout.channels().len())
@@ -107,6 +140,7 @@ impl Trigger {
         Ok(Self {
             output,
             layout,
+            dt,
             name: name.to_owned(),
             options,
             manual,
@@ -134,10 +168,11 @@ impl Stage for Trigger {
             .map(|channel| coefficients(&self.layout.channels()[channel].scale));
         Some(Box::new(Watch {
             layout: self.layout.clone(),
+            dt: self.dt,
             options: self.options,
             coefficients: scale.unwrap_or_default(),
             manual: Arc::clone(&self.manual),
-            served: self.manual.0.load(Ordering::Relaxed),
+            asked: VecDeque::new(),
             was_below: false,
             was_above: false,
             busy_until: 0,
@@ -159,13 +194,14 @@ impl Stage for Trigger {
             layout: self.layout.clone(),
             pre: self.options.pre,
             post: self.options.post,
+            manual: Arc::clone(&self.manual),
             history: VecDeque::new(),
             kept: 0,
             spare: Vec::new(),
             taking: None,
             records: 0,
             recorded_to: 0,
-            last_host_time_ns: 0,
+            last: BlockHeader::default(),
             runs: vec![Vec::new(); self.layout.channels().len()],
             piece: Vec::new(),
         }))
@@ -175,10 +211,12 @@ impl Stage for Trigger {
 /// Finds the triggers.
 struct Watch {
     layout: Layout,
+    dt: f64,
     options: TriggerOptions,
     coefficients: Vec<f64>,
     manual: Arc<Manual>,
-    served: u64,
+    /// Samples at which a record was asked for, and not begun yet.
+    asked: VecDeque<u64>,
     was_below: bool,
     was_above: bool,
     /// The end of the record that is being taken.
@@ -213,6 +251,31 @@ impl Watch {
             Condition::Below => below,
         }
     }
+
+    /// The samples of the moments that were asked for while this block came.
+    fn note_asked(&mut self, header: &BlockHeader) {
+        while let Some(moment) = self.manual.take(header.host_time_ns) {
+            let seconds = header.host_time_ns.saturating_sub(moment) as f64 / 1e9;
+            // Of one that is in an earlier block, or after this one, the nearest sample.
+            let before = (seconds / self.dt).round().max(1.0) as u64;
+            let sample = header.samples.saturating_sub(before);
+            let sample = header.first_sample + sample;
+            if self.asked.back() != Some(&sample) {
+                self.asked.push_back(sample);
+            }
+        }
+    }
+
+    fn next_asked(&self) -> u64 {
+        self.asked.front().copied().unwrap_or(u64::MAX)
+    }
+
+    /// A record begins, which is also that of all who have asked for one until here.
+    fn begin(&mut self, sample: u64, found: &mut Vec<u64>) {
+        found.push(sample);
+        self.busy_until = sample + self.options.post;
+        self.asked.retain(|&at| at > sample);
+    }
 }
 
 impl Arrival for Watch {
@@ -225,12 +288,8 @@ impl Arrival for Watch {
             (self.was_below, self.was_above) = (false, false);
             self.busy_until = 0;
         }
-        let asked = self.manual.0.load(Ordering::Relaxed);
-        if asked != self.served && header.first_sample >= self.busy_until {
-            self.served = asked;
-            found.push(header.first_sample);
-            self.busy_until = header.first_sample + self.options.post;
-        }
+        self.note_asked(header);
+        let end = header.first_sample + header.samples;
         if let Some(channel) = self.options.channel {
             let mut values = std::mem::take(&mut self.values);
             values.resize(block.samples(), 0.0);
@@ -241,15 +300,25 @@ impl Arrival for Watch {
                 &self.coefficients,
                 &mut values,
             );
+            let mut asked = self.next_asked();
             for (number, &value) in values.iter().enumerate() {
                 let sample = header.first_sample + number as u64;
                 // Watched all the time, so that an edge within a record arms none after it.
-                if self.fires(value) && sample >= self.busy_until {
-                    found.push(sample);
-                    self.busy_until = sample + self.options.post;
+                let fires = self.fires(value) || asked <= sample;
+                if fires && sample >= self.busy_until {
+                    self.begin(sample, found);
+                    asked = self.next_asked();
                 }
             }
             self.values = values;
+        } else {
+            loop {
+                let sample = self.next_asked().max(self.busy_until);
+                if sample >= end {
+                    break;
+                }
+                self.begin(sample, found);
+            }
         }
         Ok(())
     }
@@ -276,6 +345,7 @@ struct Capture {
     layout: Layout,
     pre: u64,
     post: u64,
+    manual: Arc<Manual>,
     /// The last samples: at least `pre` of them, if there were so many since the last gap.
     history: VecDeque<Kept>,
     kept: u64,
@@ -283,7 +353,7 @@ struct Capture {
     taking: Option<Taking>,
     records: u64,
     recorded_to: u64,
-    last_host_time_ns: i64,
+    last: BlockHeader,
     runs: Vec<Vec<u8>>,
     piece: Vec<u8>,
 }
@@ -369,10 +439,21 @@ impl Capture {
         trigger: u64,
         outlet: &mut Outlet<'_>,
     ) -> Result<(), SettleError> {
+        self.begin_before(trigger, block.header, outlet)?;
+        self.go_on(block, outlet)
+    }
+
+    /// Begins a record with what is remembered; `now` is the block that is at hand, or was.
+    fn begin_before(
+        &mut self,
+        trigger: u64,
+        now: &BlockHeader,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<(), SettleError> {
         let oldest = self
             .history
             .front()
-            .map_or(block.header.first_sample, |kept| kept.first);
+            .map_or(now.first_sample, |kept| kept.first);
         let start = trigger
             .saturating_sub(self.pre)
             .max(oldest)
@@ -395,12 +476,12 @@ impl Capture {
                     taking.next = to;
                 }
                 if self.runs.iter().map(Vec::len).sum::<usize>() >= PIECE_BYTES {
-                    self.put_out(block.header.host_time_ns, outlet)?;
+                    self.put_out(now.host_time_ns, outlet)?;
                 }
             }
         }
         self.history = history;
-        self.go_on(block, outlet)
+        Ok(())
     }
 
     fn remember(&mut self, block: &BlockView<'_>) {
@@ -444,7 +525,7 @@ impl Settlement for Capture {
         outlet: &mut Outlet<'_>,
     ) -> Result<(), SettleError> {
         let header = block.header;
-        self.last_host_time_ns = header.host_time_ns;
+        self.last = *header;
         if header.gap != 0 || header.lost_before != 0 {
             self.close(header.host_time_ns, outlet)?;
             self.forget();
@@ -460,6 +541,12 @@ impl Settlement for Capture {
     }
 
     fn finish(&mut self, outlet: &mut Outlet<'_>) -> Result<(), SettleError> {
-        self.close(self.last_host_time_ns, outlet)
+        let last = self.last;
+        if self.taking.is_none() && self.manual.is_waiting() {
+            // Asked for after the last block: nothing follows.
+            let end = last.first_sample + last.samples;
+            self.begin_before(end, &last, outlet)?;
+        }
+        self.close(last.host_time_ns, outlet)
     }
 }
