@@ -79,7 +79,8 @@ pub(crate) struct Recording {
     /// What stages use; dropped after `running`, whose threads have ended then.
     _keep: Vec<Py<PyAny>>,
     space: Option<DiskSpace>,
-    progress: Option<Progress>,
+    /// Holds the file open, and so ends with the recording.
+    progress: Mutex<Option<Progress>>,
     placement: Arc<Placement>,
 }
 
@@ -318,7 +319,7 @@ impl Recording {
                 outstanding: Mutex::new(Vec::new()),
                 notes,
                 space,
-                progress,
+                progress: Mutex::new(progress),
                 placement,
             })
         })
@@ -545,7 +546,7 @@ impl Recording {
         let left = space.and_then(DiskSpace::time_left);
         dict.set_item("disk_free", space.and_then(DiskSpace::free))?;
         dict.set_item("disk_seconds", left.map(|left| left.as_secs_f64()))?;
-        let durable = self.progress.as_ref().map(Progress::durable);
+        let durable = lock(&self.progress).as_ref().map(Progress::durable);
         dict.set_item("durable_blocks", durable.map(|durable| durable.blocks))?;
         dict.set_item("durable_bytes", durable.map(|durable| durable.bytes))?;
         Ok(Some(dict))
@@ -592,7 +593,9 @@ impl Recording {
                     )
                 })
                 .collect();
-            Some(running.finish(&gaps, |_| properties.0))
+            let done = running.finish(&gaps, |_| properties.0);
+            drop(lock(&self.progress).take());
+            Some(done)
         });
         let (summary, error) =
             ended.ok_or_else(|| PyRuntimeError::new_err("the recording was finished already"))?;
