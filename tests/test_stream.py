@@ -9,6 +9,8 @@ import threading
 import time
 
 import daqring
+import daqring.sim
+import nidaqmx
 import numpy as np
 import pytest
 from daqring.sim import pattern
@@ -349,3 +351,41 @@ def test_a_full_ring_may_end_the_run(make_task, reader):
         list(stream)
     assert stream.report.stop_reason == "error"
     assert stream.report.samples_per_channel > 100_000
+
+
+def test_blocks_of_records_have_the_times_of_their_triggers(make_task, request, reader):
+    task = make_task(
+        "Dev1/ai0",
+        10_000,
+        name="shots",
+        clock="stepped",
+        mode=nidaqmx.constants.AcquisitionType.FINITE,
+        samples=150,
+    )
+    task.triggers.start_trigger.cfg_dig_edge_start_trig("/Dev1/PFI0")
+    task.triggers.start_trigger.retriggerable = True
+    request.addfinalizer(lambda: daqring.sim.hold_triggers(False))
+    daqring.sim.hold_triggers()
+    blocks = []
+    stream = daqring.stream(
+        task, samples=600, block_ms=10, stages=[Scale(name="volts")], output=["shots", "volts"]
+    )
+    with stream:
+        for shot in range(4):
+            daqring.sim.trigger()
+            daqring.sim.step(0.02)
+            while len(blocks) < 4 * (shot + 1):
+                block = stream.next(20)
+                assert block is not None
+                blocks.append(block)
+            time.sleep(0.1)
+    for name in ("shots", "volts"):
+        own = [block for block in blocks if block.name == name]
+        assert [(block.record.number, block.samples) for block in own] == [
+            (shot, samples) for shot in range(4) for samples in (100, 50)
+        ]
+        begins = [block.record.t0 for block in own[::2]]
+        assert all(np.diff(begins) >= np.timedelta64(100, "ms"))
+        assert [block.t0 for block in own[::2]] == begins
+        assert [block.t0 for block in own[1::2]] == [t0 + np.timedelta64(10, "ms") for t0 in begins]
+        assert own[-1].times[-1] == own[-1].t0 + np.timedelta64(4_900_000, "ns")

@@ -60,6 +60,7 @@ class Acquisition:
         times: TimesChoice,
         linked: bool,
     ) -> None:
+        _check_free(task)
         self.number = number
         #: The user's own properties of the group, and of channels by their names.
         self.properties: dict[str, Any] = {}
@@ -168,6 +169,15 @@ class Acquisition:
     def driver_seconds(self) -> float:
         """For how long the driver's buffer will hold samples, as :meth:`prepare` is going to make it."""
         return self.source.buffer_seconds(self._buffer_seconds)
+
+    def verify(self) -> None:
+        """Checks the task right before its start.
+
+        Raises:
+            TaskError: Another recorder reads it, or it was changed.
+        """
+        _check_free(self.source.task)
+        self.source.verify()
 
     def prepare(self) -> None:
         """Raises the driver's buffer where that is due."""
@@ -429,6 +439,11 @@ class Acquisition:
             clock_of=self.clock_of,
             error=None if error is None else str(error),
         )
+
+
+def _check_free(task: nidaqmx.Task) -> None:
+    if TaskGuard.is_on(task):
+        raise TaskError("the task is being recorded already; a task can have one recorder at a time")
 
 
 def _together(outcomes: tuple[Outcome, ...]) -> Outcome:

@@ -20,6 +20,7 @@ import numpy as np
 from daqring import _native
 from daqring.errors import DriverError, RecordingError, TaskError
 from daqring.source import (
+    NOT_RUNNING_CODE,
     OVERFLOW_CODES,
     OVERWRITE_CODES,
     PAIRS,
@@ -248,7 +249,7 @@ class NativeReader:
                 reason = "finished"
             case "driver":
                 reason = _reason_of(ended["code"])
-                failure = DriverError(ended["message"], ended["code"])
+                failure = _driver_error(ended["message"], ended["code"])
             case "panicked":
                 reason, crash = "error", RuntimeError(ended["message"])
             case "ring closed":
@@ -423,7 +424,11 @@ class PythonReader:
                 awaited = self._await_samples(count if plan.steady else 1)
                 if awaited is None:
                     # A stop: take what is there now, and no more.
-                    backlog = source.backlog() or 0
+                    try:
+                        backlog = source.ask_backlog()
+                    except ReadFailure as error:
+                        self._failed(error.with_traceback(None), end)
+                        return
                     left = backlog if end is None else min(backlog, end - self._position)
                     end = self._position + left
                     if self._position >= end:
@@ -726,7 +731,7 @@ class PythonReader:
         if self._abandoned:
             return
         self._stop_reason = _reason_of(failure.code)
-        self._failure = DriverError(str(failure), failure.code)
+        self._failure = _driver_error(str(failure), failure.code)
         if self._stop_reason == "overwrite":
             acquired = self._source.acquired()
             limit = math.inf if end is None else end
@@ -738,6 +743,12 @@ class PythonReader:
             self._final_gap = (self._position, None, _OVERFLOW)
         if self._final_gap is not None:
             self._gaps.append(self._final_gap)
+
+
+def _driver_error(words: str, code: int) -> DriverError:
+    if code == NOT_RUNNING_CODE:
+        words += "; the task was stopped by others than the recorder"
+    return DriverError(words, code)
 
 
 def _reason_of(code: int) -> str:
@@ -777,7 +788,8 @@ class TaskGuard:
 
     def __init__(self, task: Any, reader: Reader) -> None:
         self._task = task
-        self._class = type(task)
+        # Without the guard of a recorder whose reading has ended and which is not closed yet.
+        self._class = getattr(type(task), "_daqring_class", type(task))
         # Who forgets a recorder must be able to close the task.
         alive = weakref.ref(reader)
 
@@ -797,9 +809,17 @@ class TaskGuard:
             return method
 
         names = [name for name in ("close", "clear", "stop") if hasattr(self._class, name)]
-        space = {"__slots__": (), **{name: guarded(name) for name in names}}
+        space: dict[str, Any] = {name: guarded(name) for name in names}
+        space |= {"__slots__": (), "_daqring_class": self._class, "_daqring_reader": alive}
         self._guarded = type(self._class.__name__, (self._class,), space)
         task.__class__ = self._guarded
+
+    @staticmethod
+    def is_on(task: Any) -> bool:
+        """Whether a reader reads the task now."""
+        alive = getattr(type(task), "_daqring_reader", None)
+        reader = None if alive is None else alive()
+        return reader is not None and not reader.wait(0)
 
     def lift(self) -> None:
         """Makes the task what it was."""

@@ -27,7 +27,14 @@ import numpy.typing as npt
 
 from daqring import _native, unclosed
 from daqring.acquisition import Acquisition, positive
-from daqring.errors import DiskLowWarning, DriverError, RecordingError, SamplesLostWarning, TaskError
+from daqring.errors import (
+    DaqringError,
+    DiskLowWarning,
+    DriverError,
+    RecordingError,
+    SamplesLostWarning,
+    TaskError,
+)
 from daqring.health import Health
 from daqring.log_options import LogOptions
 from daqring.log_options import _seconds as seconds_in
@@ -320,6 +327,8 @@ class Recorder:
         self._report: Report | None = None
         self._error: Exception | None = None
         self._told = False
+        #: Without having been started, and the tasks with it.
+        self._closed = False
         #: What there is to say of the disk, and whether it was said in a warning.
         self._disk_low: str | None = None
         self._disk_told = False
@@ -385,6 +394,7 @@ class Recorder:
 
         Raises:
             RuntimeError: It was started before.
+            TaskError: A task is being recorded already, or was changed since the recorder was made.
             FileExistsError, OSError: The file cannot be made.
             DriverError: The driver refuses to start a task; those that were started are stopped and
                 put back as they were, and no file is left behind.
@@ -392,11 +402,13 @@ class Recorder:
         self._check_process()
         if self._native is not None or self._report is not None:
             raise RuntimeError("a Recorder records once; make a new one for another recording")
+        if self._closed:
+            raise RuntimeError("the recorder was closed, and its tasks with it; make a new one")
         acquisitions = self._acquisitions
         try:
             for acquisition in acquisitions:
                 with self._words_of(acquisition):
-                    acquisition.source.verify()
+                    acquisition.verify()
             native = _native.Recording(
                 self._path,
                 [
@@ -410,8 +422,11 @@ class Recorder:
                 log=self._log,
                 placement=self._placement,
             )
-        except BaseException:
+        except BaseException as error:
             self._tasks.close()
+            if isinstance(error, ValueError) and not isinstance(error, DaqringError):
+                # What only the stages themselves know.
+                raise TaskError(str(error)) from error
             raise
         try:
             self._begin(native)
@@ -519,8 +534,12 @@ class Recorder:
 
     def __del__(self) -> None:
         # It may not have been made to its end; and of a parent process there are no threads here.
-        if getattr(self, "_monitor", None) is not None and self._report is None and self._pid == os.getpid():
+        if getattr(self, "_pid", None) != os.getpid() or self._report is not None:
+            return
+        if self._monitor is not None:
             unclosed.forgotten(self)
+        elif self._native is None:
+            self._give_up()
 
     # -- looking at it ------------------------------------------------------------------------
 
@@ -532,7 +551,11 @@ class Recorder:
             RuntimeError: It is still running or never ran.
         """
         if self._report is None:
-            raise RuntimeError("there is no report before the recorder is closed")
+            raise RuntimeError(
+                "there is no report: the recorder never ran"
+                if self._closed
+                else "there is no report before the recorder is closed"
+            )
         return self._report
 
     def health(self) -> Health:
@@ -804,6 +827,9 @@ class Recorder:
     def capture(self, name: str | None = None) -> None:
         """Takes a record now, by the :class:`daqring.stages.Trigger` of that name, or by all there are.
 
+        It is around the sample that was the newest at this moment by the host's clock, and written when
+        the samples after it have come, or at the end. While a record is being taken, it begins behind that.
+
         Raises:
             RuntimeError: The recorder is not running.
             ValueError: It has no such stage.
@@ -833,7 +859,16 @@ class Recorder:
 
     def _shape(self, number: int) -> StreamShape:
         group = self._groups()[number]
-        shape = StreamShape.of_group(group)
+        # Of the stages' streams, too, which follow those of the tasks.
+        sources = [
+            *self._acquisitions,
+            *(
+                acquisition
+                for acquisition, planned in zip(self._acquisitions, self._stages, strict=True)
+                for _ in stage_names(planned)
+            ),
+        ]
+        shape = StreamShape.of_group(group, sources[number].source.record)
         if shape is None:
             raise ValueError(f"the blocks of {group['name']!r} are no arrays of numbers")
         return shape
@@ -1080,6 +1115,8 @@ class Recorder:
     def _finish(self) -> None:
         self._check_process()
         self._end("stopped")
+        if self._native is None and self._report is None:
+            self._give_up()
         if self._monitor is None or self._report is not None:
             return
         with _unbroken(self, again=self._stop_reason == "interrupted"):
@@ -1088,6 +1125,11 @@ class Recorder:
                 self._finish_log()
             finally:
                 self._monitor.withdraw()
+
+    def _give_up(self) -> None:
+        """Nobody started it: what a function made for it is closed."""
+        self._closed = self._tasks.factory is not None
+        self._tasks.close()
 
     def _finish_log(self) -> None:
         with self._lock:

@@ -31,6 +31,8 @@ BUFFER_LIMIT_BYTES = 1 << 30
 OVERWRITE_CODES = frozenset({-200279, -200222})
 OVERFLOW_CODES = frozenset({-200361, -200010, -209829, -200714})
 TIMEOUT_CODE = -200284
+#: What a task tells only while it runs was asked of one that does not.
+NOT_RUNNING_CODE = -200983
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +194,7 @@ class TaskSource:
             self._choose(names, dtype)
             self._look_at_timing(times, linked)
             self.already_running = self._is_running()
+            self._seen = self._look()
         except DaqError as error:
             raise TaskError(f"the driver refuses the task as it is configured: {describe(error)}") from error
         self._buffer_to_restore: int | None = None
@@ -619,10 +622,33 @@ class TaskSource:
 
     # -- running ------------------------------------------------------------------------------
 
+    def _look(self) -> tuple[float, tuple[Any, ...]]:
+        """What others may change of the task: its rate, and all that has to stay as it is."""
+        timing = self._task.timing
+        rate = self._ask_error(lambda: float(timing.samp_clk_rate)) if self.steady else None
+        settings = (
+            tuple(self._task.channel_names),
+            timing.samp_timing_type,
+            None if self.every is not None else timing.samp_quant_samp_mode,
+            None if self.every is not None else int(timing.samp_quant_samp_per_chan),
+        )
+        return rate or 0.0, settings
+
     def verify(self) -> None:
-        """Lets the driver check the task without starting it."""
+        """Lets the driver check the task without starting it.
+
+        Raises:
+            TaskError: It was changed since it was looked at.
+        """
         from nidaqmx.constants import TaskMode
 
+        (rate, settings), before = self._look(), self._seen
+        if settings != before[1] or not math.isclose(rate, before[0], rel_tol=1e-3):
+            raise TaskError(
+                "channels or timing of the task were changed after the recorder was made; make the recorder "
+                "when the task is configured"
+            )
+        self.already_running = self._is_running()
         if not self.already_running:
             self._task.control(TaskMode.TASK_VERIFY)
 
@@ -798,6 +824,14 @@ class TaskSource:
     def backlog(self) -> int | None:
         """Samples per channel that wait in the driver's buffer."""
         return self._ask("avail_samp_per_chan")
+
+    def ask_backlog(self) -> int:
+        """The same; raises :class:`ReadFailure` where the driver does not say."""
+        try:
+            return int(self._stream.avail_samp_per_chan)
+        except self._error as error:
+            code, message = int(error.error_code), describe(error)  # type: ignore[attr-defined]
+        raise ReadFailure(code, message, 0)
 
     def _ask(self, attribute: str) -> int | None:
         try:

@@ -142,7 +142,7 @@ class Stream:
         """
         self._over = True
         self._close_feed()
-        return self.recorder.close() if self._started else self.recorder.report
+        return self.recorder.close()
 
     def _close_feed(self) -> None:
         native = self.recorder._native

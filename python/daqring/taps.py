@@ -35,11 +35,14 @@ class StreamShape:
     timed: bool = False
     #: Whether the channels are lines: each sample is 0, or one bit of a port.
     lines: bool = False
+    #: Samples of each record, where the device begins one at each trigger: between two of them passes
+    #: time that has no samples.
+    record: int | None = None
 
     @classmethod
-    def of_group(cls, group: dict[str, Any]) -> StreamShape | None:
+    def of_group(cls, group: dict[str, Any], record: int | None = None) -> StreamShape | None:
         """From a group as the native module takes and gives it; ``None`` where its blocks are no
-        arrays of numbers."""
+        arrays of numbers. `record`: samples of each record of the task."""
         dtypes = {channel["dtype"] for channel in group["channels"]}
         lines = [len(channel.get("lines") or ()) for channel in group["channels"]]
         if len(dtypes) != 1 or (any(lines) and set(lines) != {1}):
@@ -56,6 +59,7 @@ class StreamShape:
             dt=float(group["dt"]) if group["dt"] else math.nan,
             timed=times is not None and times["from"] == "slot",
             lines=any(lines),
+            record=record,
         )
 
     def array(self, block: _native.Block) -> npt.NDArray[Any]:
@@ -169,6 +173,11 @@ class Block:
             return self.shape.times(self._native)[0]  # type: ignore[no-any-return]
         if math.isnan(self.dt):
             return np.datetime64(self._native.host_time_ns, "ns")
+        mark = self._native.record
+        if self.shape.record is not None and mark is not None:
+            # A record may come in pieces.
+            within = self.first_sample % self.shape.record
+            return np.datetime64(mark[1] + round(within * self.dt * 1e9), "ns")
         return np.datetime64(self._start_ns + round(self.first_sample * self.dt * 1e9), "ns")
 
     @property

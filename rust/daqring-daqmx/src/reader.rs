@@ -424,7 +424,10 @@ impl Reading<'_> {
                 Awaited::Overdue => timeout = 0.0,
                 Awaited::Stop => {
                     // What is there now, and no more.
-                    let backlog = self.task.available().unwrap_or(0);
+                    let backlog = match self.task.ask_available() {
+                        Ok(backlog) => backlog,
+                        Err(error) => return Ok(Some(error)),
+                    };
                     let end = self.position + backlog;
                     self.end = Some(self.end.map_or(end, |earlier| earlier.min(end)));
                     count = self.next_read();

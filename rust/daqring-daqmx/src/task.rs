@@ -170,21 +170,29 @@ impl DriverTask {
 
     /// Samples per channel that wait in the driver's buffer; `None` where it does not say.
     pub fn available(&self) -> Option<u64> {
+        self.ask_available().ok()
+    }
+
+    /// The same, or why the driver does not say.
+    ///
+    /// # Errors
+    /// What the driver says: the device is gone, somebody has stopped the task ...
+    pub fn ask_available(&self) -> Result<u64, DriverError> {
         let mut value = 0u32;
-        self.get(AVAILABLE_SAMPLES, &mut value)
-            .then_some(u64::from(value))
+        let status = self.get(AVAILABLE_SAMPLES, &mut value);
+        self.error(status).map_or(Ok(u64::from(value)), Err)
     }
 
     /// Index of the next sample to be read; `None` where the driver does not say.
     pub fn position(&self) -> Option<u64> {
         let mut value = 0u64;
-        self.get(CURRENT_READ_POSITION, &mut value).then_some(value)
+        (self.get(CURRENT_READ_POSITION, &mut value) >= 0).then_some(value)
     }
 
     /// Samples per channel acquired since the start; `None` where the driver does not say.
     pub fn acquired(&self) -> Option<u64> {
         let mut value = 0u64;
-        self.get(TOTAL_ACQUIRED, &mut value).then_some(value)
+        (self.get(TOTAL_ACQUIRED, &mut value) >= 0).then_some(value)
     }
 
     /// Lets the next read begin `samples` before the newest; whether the driver agrees.
@@ -206,18 +214,18 @@ impl DriverTask {
         unsafe { function(self.handle, attribute, value) == 0 }
     }
 
-    fn get<T>(&self, attribute: i32, value: &mut T) -> bool {
+    /// Negative: the driver refuses.
+    fn get<T>(&self, attribute: i32, value: &mut T) -> i32 {
         // SAFETY: the attributes asked for have the type of `value` (the constants and their users
         // are side by side above), whose size goes along.
-        let status = unsafe {
+        unsafe {
             (self.functions.get_read_attribute)(
                 self.handle,
                 attribute,
                 std::ptr::from_mut(value).cast::<c_void>(),
                 size_of::<T>() as u32,
             )
-        };
-        status == 0
+        }
     }
 
     /// Stops the task.

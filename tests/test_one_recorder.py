@@ -1,0 +1,141 @@
+"""A task, its file and its recorder, before, between and after recordings, in the hands of careless users."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+
+import daqring
+import daqring.sim
+import nidaqmx
+import pytest
+from nidaqmx.constants import AcquisitionType
+
+pytestmark = pytest.mark.usefixtures("reader")
+
+
+def test_a_task_has_one_recorder_at_a_time(make_task, tmp_path):
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    kind = type(task)
+    other = daqring.Recorder(task, tmp_path / "b.tdms")
+    first = daqring.Recorder(task, tmp_path / "a.tdms", block_ms=100)
+    with first:
+        with pytest.raises(daqring.TaskError, match="is being recorded already"):
+            other.start()
+        with pytest.raises(daqring.TaskError, match="is being recorded already"):
+            daqring.stream(task)
+        daqring.sim.step(1.0)
+    assert first.report.samples_per_channel == 1000
+    assert type(task) is kind
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tdms"]
+    # It looks at the task when it starts, not when it was made.
+    with other:
+        daqring.sim.step(0.5)
+    assert other.report.samples_per_channel == 500
+    assert task.is_task_done()
+
+
+def test_the_next_recorder_need_not_wait_for_the_close_of_the_one_before(make_task, tmp_path):
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    kind = type(task)
+    first = daqring.Recorder(task, tmp_path / "a.tdms", samples=100)
+    first.start()
+    daqring.sim.step(0.2)
+    assert first.wait(20)
+    with daqring.Recorder(task, tmp_path / "b.tdms"):
+        assert first.close().complete
+        with pytest.raises(daqring.TaskError, match="while the task is being recorded"):
+            task.stop()
+    assert type(task) is kind
+
+
+def test_a_task_started_meanwhile_goes_on_running(make_task, tmp_path):
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    recorder = daqring.Recorder(task, tmp_path / "a.tdms", samples=100)
+    task.start()
+    daqring.sim.step(0.2)
+    recorder.start()
+    assert recorder.wait(20)
+    assert recorder.close().complete
+    assert not task.is_task_done()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda task: task.ai_channels.add_ai_voltage_chan("Dev1/ai1"),
+        lambda task: task.timing.cfg_samp_clk_timing(500, sample_mode=AcquisitionType.CONTINUOUS),
+        lambda task: task.timing.cfg_samp_clk_timing(
+            1000, sample_mode=AcquisitionType.FINITE, samps_per_chan=1000
+        ),
+    ],
+)
+def test_a_task_changed_meanwhile_is_refused(make_task, tmp_path, change):
+    """Its file would have other channels or times than its samples."""
+    task = make_task("Dev1/ai0", 1000)
+    recorder = daqring.Recorder(task, tmp_path / "a.tdms", samples=100)
+    change(task)
+    with pytest.raises(daqring.TaskError, match="were changed after the recorder was made"):
+        recorder.start()
+    assert list(tmp_path.iterdir()) == []
+    assert daqring.record(task, tmp_path / "b.tdms", samples=100).complete
+
+
+def test_a_task_stopped_by_others_is_no_clean_end(make_task, tmp_path):
+    """What the driver had and nobody read is gone with the stop, so that it cannot be counted."""
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    recorder = daqring.Recorder(task, tmp_path / "a.tdms")
+    recorder.start()
+    daqring.sim.step(0.5)
+    nidaqmx.Task.stop(task)
+    with pytest.raises(daqring.DriverError, match=r"-200983.*stopped by others than the recorder") as caught:
+        recorder.close()
+    assert caught.value.report.stop_reason == "error"
+
+
+def test_a_closed_recorder_lets_go_of_its_file(make_task, tmp_path):
+    path = tmp_path / "a.tdms"
+    task = make_task("Dev1/ai0", 1000)
+    recorder = daqring.Recorder(task, path, samples=100)
+    with recorder:
+        recorder.wait(20)
+    if os.path.isdir("/proc/self/fd"):
+        links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+        assert not [link for link in links if os.path.exists(link) and "a.tdms" in os.readlink(link)]
+    # Another one may write it while the first one is still there.
+    with daqring.Recorder(task, path, samples=50, overwrite=True) as again:
+        again.wait(20)
+    assert (recorder.report.samples_per_channel, again.report.samples_per_channel) == (100, 50)
+
+
+@pytest.mark.parametrize("give_up", ["close", "forget", "stream", "with"])
+def test_tasks_of_a_function_are_closed_also_without_a_start(simulator, tmp_path, give_up):
+    simulator()
+    made = []
+
+    def make():
+        task = nidaqmx.Task("rig")
+        task.ai_channels.add_ai_voltage_chan("Dev1/ai0")
+        task.timing.cfg_samp_clk_timing(1000, sample_mode=AcquisitionType.CONTINUOUS)
+        made.append(task)
+        return task
+
+    if give_up == "stream":
+        stream = daqring.stream(make)
+        with pytest.raises(RuntimeError, match="never ran"):
+            stream.close()
+    else:
+        recorder = daqring.Recorder(make, tmp_path / "a.tdms")
+        if give_up == "close":
+            with pytest.raises(RuntimeError, match="never ran"):
+                recorder.close()
+            with pytest.raises(RuntimeError, match="was closed, and its tasks with it"):
+                recorder.start()
+        elif give_up == "with":
+            with recorder:
+                time.sleep(0.01)
+        else:
+            del recorder
+            gc.collect()
+    assert made[0]._handle is None
