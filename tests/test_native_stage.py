@@ -163,8 +163,14 @@ def test_a_pointer_of_cffi(library, data, tmp_path):
     pointer = ffi.cast("int32_t (*)(const void *, const void *, double *, void *)", address)
     log, _ = run_stages(tmp_path / "a.tdms", data, [Native(pointer, NAMES)], blocks=BLOCKS)
     assert_peaks(log, data)
-    with pytest.raises(TaskError, match="takes 1 arguments"):
-        Native(ffi.cast("int32_t (*)(void *)", address))
+    for wrong, words in (
+        ("int32_t (*)(void *)", "takes 1 arguments"),
+        ("int32_t (*)(void *, double, void *, void *)", "takes a float64; a block function takes 4 pointers"),
+        ("float (*)(void *, void *, void *, void *)", "32-bit integer, not float32"),
+        ("void (*)(void *, void *, void *, void *)", "32-bit integer, not nothing"),
+    ):
+        with pytest.raises(TaskError, match=words):
+            Native(ffi.cast(wrong, address))
     with pytest.raises(TaskError, match="not a function pointer"):
         Native(ffi.cast("void *", address))
 
@@ -190,12 +196,17 @@ def test_numba(data, tmp_path):
     log, _ = run_stages(tmp_path / "a.tdms", data, [Native(peaks, NAMES)], blocks=BLOCKS)
     assert_peaks(log, data)
 
-    @numba.cfunc(types.float64(types.float64))
-    def other(x):
-        return x
-
-    with pytest.raises(TaskError, match="takes 1 arguments"):
-        Native(other)
+    pointers = [types.voidptr] * 3
+    for wrong, words in (
+        (types.int32(types.voidptr), "takes 1 arguments"),
+        (types.int32(types.float64, *pointers), "takes a float64; a block function takes 4 pointers"),
+        (types.int32(types.int16, *pointers), "takes a int16; a block function takes 4 pointers"),
+        (types.int64(types.voidptr, *pointers), "32-bit integer, not int64"),
+        (types.float32(types.voidptr, *pointers), "32-bit integer, not float32"),
+    ):
+        other = (lambda a: 0) if len(wrong.args) == 1 else (lambda a, b, c, d: 0)
+        with pytest.raises(TaskError, match=words):
+            Native(numba.cfunc(wrong)(other))
 
 
 def test_in_order_with_state_of_its_own(library, data, tmp_path):
@@ -233,11 +244,40 @@ def test_a_function_that_misbehaves_ends_the_recording(library, data, tmp_path, 
         (True, "no compiled function"),
         (ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(lambda block: 0), "takes 1 arguments"),
         (ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4)(lambda *_: 0), "32-bit integer"),
+        (ctypes.CFUNCTYPE(ctypes.c_float, *[ctypes.c_void_p] * 4)(lambda *_: 0), "integer, not float32"),
+        (ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(lambda *_: 0), "integer, not nothing"),
+        (
+            ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_double, *[ctypes.c_void_p] * 3)(lambda *_: 0),
+            "takes a float64; a block function takes 4 pointers",
+        ),
+        (block_function(), "points nowhere"),
     ],
 )
 def test_what_is_no_block_function_is_said(function, words):
     with pytest.raises(TaskError, match=words):
         Native(function)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"outputs": 5}, "outputs must be a list of names"),
+        ({"outputs": [1]}, "outputs must be a list of names"),
+        ({"outputs": {"peak": 1}}, "outputs must be a list of names"),
+        ({"outputs": "peak"}, "outputs must be a list of names"),
+        ({"outputs": ["peak", "peak"]}, "'peak' is there twice"),
+        ({"outputs": ["time"]}, "must not be named '' or 'time'"),
+        ({"outputs": [""]}, "must not be named '' or 'time'"),
+        ({"user_data": 1 << 64}, "user_data must be an address"),
+        ({"user_data": -1}, "user_data must be an address"),
+        ({"user_data": ctypes.c_uint64(5)}, "user_data must be an address"),
+        ({"ordered": 1}, "ordered must be True or False"),
+        ({"check": "no"}, "check must be True or False"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_starts(options, words):
+    with pytest.raises(TaskError, match=words):
+        Native(1, **options)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="threads of the pool attach to the interpreter here")

@@ -21,7 +21,8 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -134,6 +135,22 @@ def _number(what: str, value: float, *, least: float = 0.0, above: bool = True) 
     return number
 
 
+def _whole(value: object) -> int | None:
+    """A whole number of any kind, numpy's too; ``None``: it is none."""
+    if isinstance(value, bool | np.bool_):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def _flags(stage: Stage, *names: str) -> None:
+    for name in names:
+        if not isinstance(value := getattr(stage, name), bool):
+            raise TaskError(f"{name} must be True or False, not {value!r}")
+
+
 def _name(name: str) -> None:
     if not isinstance(name, str) or not name or name == "daqring":
         raise TaskError(f"a stage's name must be text and neither empty nor 'daqring', not {name!r}")
@@ -158,7 +175,10 @@ def _steady(what: str, stream: StreamInfo) -> None:
 
 
 def _float(dtype: object) -> str:
-    name = np.dtype(dtype).name  # type: ignore[call-overload]
+    try:
+        name = np.dtype(dtype).name  # type: ignore[call-overload]
+    except TypeError:
+        name = None
     if name not in ("float32", "float64"):
         raise TaskError(f"dtype must be float32 or float64, not {dtype!r}")
     return str(name)
@@ -189,6 +209,7 @@ class Statistics:
         _number("every", self.every)
         _name(self.name)
         _of(self.of)
+        _flags(self, "log")
 
     @property
     def records_source(self) -> bool:
@@ -223,6 +244,7 @@ class Envelope:
         _number("every", self.every)
         _name(self.name)
         _of(self.of)
+        _flags(self, "log")
 
     @property
     def records_source(self) -> bool:
@@ -258,6 +280,7 @@ class Scale:
         _float(self.dtype)
         _name(self.name)
         _of(self.of)
+        _flags(self, "log", "only")
 
     @property
     def records_source(self) -> bool:
@@ -301,17 +324,15 @@ class Decimate:
     of: str | None = None
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.factor, bool)
-            or not isinstance(self.factor, int)
-            or not 2 <= self.factor <= 10_000
-        ):
+        factor = _whole(self.factor)
+        if factor is None or not 2 <= factor <= 10_000:
             raise TaskError(f"factor must be a whole number from 2 to 10,000, not {self.factor!r}")
         if not 40 <= _number("attenuation", self.attenuation) <= 140:
             raise TaskError(f"attenuation must be 40 to 140 dB, not {self.attenuation!r}")
         _float(self.dtype)
         _name(self.name)
         _of(self.of)
+        _flags(self, "log", "only")
 
     @property
     def records_source(self) -> bool:
@@ -323,7 +344,7 @@ class Decimate:
             "kind": "decimate",
             "name": self.name,
             "log": self.log,
-            "factor": self.factor,
+            "factor": int(self.factor),
             "attenuation": float(self.attenuation),
             "dtype": _float(self.dtype),
         }
@@ -378,6 +399,7 @@ class Trigger:
             _number(what, getattr(self, what), above=False)
         _name(self.name)
         _of(self.of)
+        _flags(self, "log", "gate")
 
     @property
     def records_source(self) -> bool:
@@ -401,6 +423,25 @@ class Trigger:
         return dataclasses.replace(stream, name=self.name, records=True)
 
 
+def _items(values: object) -> list[Any]:
+    """What there is to iterate over; of what cannot be iterated over, something that is never right."""
+    return list(values) if isinstance(values, Iterable) else [None]
+
+
+def _is_line(line: object) -> bool:
+    if not isinstance(line, Sequence) or isinstance(line, str) or len(line) != 3:
+        return False
+    channel, bit, name = line
+    is_place = isinstance(channel, str) or _whole(channel) is not None
+    return is_place and _whole(bit) is not None and isinstance(name, str) and bool(name)
+
+
+def _no_two_alike(what: str, names: Sequence[str]) -> None:
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if twice is not None:
+        raise TaskError(f"{what} must have names of their own; {twice!r} is there twice")
+
+
 def _channel(channel: str | int, stream: StreamInfo, key: str = "channel") -> int:
     if isinstance(channel, str):
         if channel not in stream.channels:
@@ -408,11 +449,12 @@ def _channel(channel: str | int, stream: StreamInfo, key: str = "channel") -> in
                 f"{stream.name!r} has no channel {channel!r}, only {', '.join(stream.channels)}", key=key
             )
         return stream.channels.index(channel)
-    if isinstance(channel, bool) or not isinstance(channel, int) or not 0 <= channel < len(stream.channels):
+    number = _whole(channel)
+    if number is None or not 0 <= number < len(stream.channels):
         raise Misfit(
             f"channel must be a name or a number below {len(stream.channels)}, not {channel!r}", key=key
         )
-    return channel
+    return number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -434,6 +476,15 @@ class DigitalLines:
     def __post_init__(self) -> None:
         _name(self.name)
         _of(self.of)
+        _flags(self, "log")
+        if self.lines is not None and (
+            isinstance(self.lines, str) or not all(map(_is_line, _items(self.lines)))
+        ):
+            raise TaskError(
+                "lines must be a sequence such as [('Dev1/port0', 0, 'valve')]: channel, bit and name, "
+                f"not {self.lines!r}"
+            )
+        _no_two_alike("lines", [name for _, _, name in self.lines or ()])
 
     @property
     def records_source(self) -> bool:
@@ -450,7 +501,7 @@ class DigitalLines:
                 for channel, name in enumerate(stream.channels)
                 for bit in range(bits)
             ]
-        chosen = [(_channel(channel, stream, "lines"), bit, name) for channel, bit, name in lines]
+        chosen = [(_channel(channel, stream, "lines"), int(bit), name) for channel, bit, name in lines]
         if any(not 0 <= bit < bits for _, bit, _ in chosen) or not chosen:
             raise Misfit(f"lines must name at least one bit, and bits from 0 to {bits - 1}", key="lines")
         return {"kind": "lines", "name": self.name, "log": self.log, "lines": chosen}
@@ -501,9 +552,16 @@ class Native:
         _name(self.name)
         _of(self.of)
         _address(self.function)
-        if isinstance(self.outputs, str):
+        _flags(self, "ordered", "check", "log")
+        units = list(self.outputs.values()) if isinstance(self.outputs, Mapping) else []
+        names = [] if isinstance(self.outputs, str) else _items(self.outputs)
+        if isinstance(self.outputs, str) or not all(isinstance(text, str) for text in [*names, *units]):
             raise TaskError(f"outputs must be a list of names, or names with units, not {self.outputs!r}")
-        if isinstance(self.user_data, bool) or not isinstance(self.user_data, int) or self.user_data < 0:
+        if "" in names or "time" in names:
+            raise TaskError("outputs must not be named '' or 'time', which is the name of their times")
+        _no_two_alike("outputs", names)
+        user_data = _whole(self.user_data)
+        if user_data is None or not 0 <= user_data < 1 << (8 * ctypes.sizeof(ctypes.c_void_p)):
             raise TaskError(f"user_data must be an address, not {self.user_data!r}")
 
     @property
@@ -518,7 +576,7 @@ class Native:
             "name": self.name,
             "log": self.log,
             "address": _address(self.function),
-            "user_data": self.user_data,
+            "user_data": int(self.user_data),
             "outputs": named,
             "ordered": self.ordered,
             "check": self.check,
@@ -545,19 +603,22 @@ def _address(function: Any) -> int:
         return function
     if isinstance(function, _FUNCTION_POINTER):
         arguments = getattr(function, "argtypes", None)
-        if arguments is not None and len(arguments) != 4:
-            raise TaskError(f"the function takes {len(arguments)} arguments; a block function takes 4")
-        result: Any = function.restype or ctypes.c_char
-        if arguments is not None and ctypes.sizeof(result) != 4:
-            raise TaskError("the function must return a 32-bit integer")
-        return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+        if arguments is not None:
+            _check_signature(map(_kind_of_ctypes, arguments), _kind_of_ctypes(function.restype))
+        address = int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+        if not address:
+            raise TaskError(f"{function!r} points nowhere")
+        return address
     if type(function).__name__ == "PyCapsule":
         try:
             return int(_native.stage_capsule_address(function))
         except ValueError as error:
             raise TaskError(str(error)) from None
     if type(function).__module__.startswith("numba") and hasattr(function, "address"):
-        return _numba_address(function)
+        signature = getattr(function, "_sig", None)
+        if signature is not None:
+            _check_signature(map(_kind_of_numba, signature.args), _kind_of_numba(signature.return_type))
+        return int(function.address)
     if type(function).__module__.startswith("_cffi_backend"):
         return _cffi_address(function)
     if callable(function):
@@ -568,14 +629,39 @@ def _address(function: Any) -> int:
     raise TaskError(f"{function!r} is no compiled function")
 
 
-def _numba_address(function: Any) -> int:
-    signature = getattr(function, "_sig", None)
-    if signature is not None:
-        if len(signature.args) != 4:
-            raise TaskError(f"the function takes {len(signature.args)} arguments; a block function takes 4")
-        if str(signature.return_type) != "int32":
-            raise TaskError(f"the function must return int32, not {signature.return_type}")
-    return int(function.address)
+def _check_signature(arguments: Iterable[str], result: str) -> None:
+    """Of kinds such as ``pointer``, ``int32`` and ``float64``."""
+    kinds = list(arguments)
+    if len(kinds) != 4:
+        raise TaskError(f"the function takes {len(kinds)} arguments; a block function takes 4")
+    address = f"int{8 * ctypes.sizeof(ctypes.c_void_p)}"
+    wrong = [kind for kind in kinds if kind not in ("pointer", address)]
+    if wrong:
+        raise TaskError(f"the function takes a {wrong[0]}; a block function takes 4 pointers")
+    if result != "int32":
+        raise TaskError(f"the function must return a 32-bit integer, not {result}")
+
+
+def _kind(letter: str, size: int) -> str:
+    what = "int" if letter in "bBhHiIlLqQ" else "float" if letter in "fdg" else "value"
+    return f"{what}{8 * size}"
+
+
+def _kind_of_ctypes(kind: Any) -> str:
+    if kind is None:
+        return "nothing"
+    letter = getattr(kind, "_type_", None)
+    if isinstance(letter, str) and letter not in "PzZO":
+        return _kind(letter, ctypes.sizeof(kind))
+    # Pointers, arrays and functions are addresses; so is what converts itself (numpy's ndpointer).
+    return "pointer"
+
+
+def _kind_of_numba(kind: Any) -> str:
+    bits = getattr(kind, "bitwidth", None)
+    if bits is None:
+        return "nothing" if str(kind) == "none" else "pointer"
+    return f"int{bits}" if type(kind).__name__ == "Integer" else f"float{bits}"
 
 
 def _cffi_address(function: Any) -> int:
@@ -584,10 +670,13 @@ def _cffi_address(function: Any) -> int:
     kind = _cffi_backend.typeof(function)
     if kind.kind != "function":
         raise TaskError(f"{kind.cname!r} is not a function pointer")
-    if len(kind.args) != 4:
-        raise TaskError(f"the function takes {len(kind.args)} arguments; a block function takes 4")
-    if _cffi_backend.sizeof(kind.result) != 4:
-        raise TaskError("the function must return a 32-bit integer")
+
+    def told(part: Any) -> str:
+        if part.kind != "primitive":
+            return "nothing" if part.kind == "void" else "pointer"
+        return _kind("d" if part.cname in ("float", "double") else "i", _cffi_backend.sizeof(part))
+
+    _check_signature(map(told, kind.args), told(kind.result))
     return int(_cffi_backend.cast(_cffi_backend.new_primitive_type("uintptr_t"), function))
 
 
@@ -616,17 +705,17 @@ def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
             raise Misfit(
                 f"stages were given for {', '.join(map(repr, sorted(unknown)))}, but the tasks are "
                 f"{', '.join(repr(stream.name) for stream in streams)}",
-                stage=next(iter(stages[sorted(unknown)[0]]), None),
+                stage=next(iter(_listed(stages[sorted(unknown)[0]])), None),
                 key="task",
             )
+    else:
+        stages = _listed(stages)
     taken = {stream.name for stream in streams}
     planned = []
     for stream in streams:
-        mine = stages.get(stream.name, ()) if isinstance(stages, Mapping) else stages
+        mine = _listed(stages.get(stream.name, ())) if isinstance(stages, Mapping) else stages
         prefix = f"{stream.name} " if len(streams) > 1 and not isinstance(stages, Mapping) else ""
         for stage in mine:
-            if not hasattr(stage, "to_native"):
-                raise TaskError(f"{stage!r} is no stage; those are in daqring.stages")
             if prefix + stage.name in taken:
                 raise Misfit(
                     f"two groups would be named {prefix + stage.name!r}; give the stage another name",
@@ -640,6 +729,17 @@ def plan(stages: Stages, streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
             {"stages": natives, "record": all(stage.records_source for stage in behind[None])},
         )
     return planned
+
+
+def _listed(stages: object) -> list[Stage]:
+    """Stages, checked to be some."""
+    if not isinstance(stages, Iterable) or isinstance(stages, str):
+        raise TaskError(f"stages must be a list of stages, or lists by the names of tasks, not {stages!r}")
+    listed = list(stages)
+    for stage in listed:
+        if isinstance(stage, type) or not hasattr(stage, "to_native"):
+            raise TaskError(f"{stage!r} is no stage; those are made by the classes in daqring.stages")
+    return listed
 
 
 def _behind(stages: Sequence[Stage], task: str) -> dict[str | None, list[Stage]]:
