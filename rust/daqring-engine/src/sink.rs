@@ -36,6 +36,20 @@ pub trait Sink: Send {
         data: &[u8],
     ) -> Result<(), LogError>;
 
+    /// How often [`tick`](Self::tick) is to be called while no blocks come; `None`: never.
+    fn tick_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Does what has become due with time alone. `soon`: when the next call will come at the latest.
+    ///
+    /// # Errors
+    /// When something could not be stored; the recording then stops.
+    fn tick(&mut self, soon: Duration) -> Result<(), LogError> {
+        let _ = soon;
+        Ok(())
+    }
+
     /// Takes a loss that no later block reports.
     ///
     /// # Errors
@@ -64,7 +78,11 @@ pub struct LogSink {
     groups: HashMap<usize, usize>,
     /// Whether the next block begins another file.
     next_file: bool,
+    tick_every: Duration,
 }
+
+/// How often notes are looked for while no blocks come, at most.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Something for the log besides blocks.
 #[derive(Debug, Clone)]
@@ -98,7 +116,7 @@ pub enum Note {
     NextFile,
 }
 
-/// Takes notes for a log from any thread. They are written with the next block, or at the end.
+/// Takes notes for a log from any thread. They are written with the next block, or after [`TICK`] where none comes.
 #[derive(Debug, Clone, Default)]
 pub struct Notes(Arc<Mutex<Vec<Note>>>);
 
@@ -124,6 +142,9 @@ impl LogSink {
     /// # Errors
     /// [`EngineError::Spawn`].
     pub fn new(mut log: LogWriter) -> Result<LogSink, EngineError> {
+        // A quarter of what a crash may cost, so that looking seldom does not cost much of it.
+        let flush_every = log.flush_every().map(|every| every / 4);
+        let tick_every = flush_every.map_or(TICK, |every| every.clamp(TICK / 100, TICK));
         let mut syncer = None;
         if log.syncs_while_writing() {
             let handle = log.sync_handle();
@@ -147,6 +168,7 @@ impl LogSink {
             start_ns: HashMap::new(),
             groups: HashMap::new(),
             next_file: false,
+            tick_every,
         })
     }
 
@@ -292,6 +314,15 @@ impl Sink for LogSink {
                 },
             ),
         }
+    }
+
+    fn tick_every(&self) -> Option<Duration> {
+        Some(self.tick_every)
+    }
+
+    fn tick(&mut self, soon: Duration) -> Result<(), LogError> {
+        self.write_notes()?;
+        self.log.tick(soon)
     }
 
     fn final_gap(&mut self, stream: usize, gap: Gap) -> Result<(), LogError> {

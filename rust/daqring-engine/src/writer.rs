@@ -1,9 +1,9 @@
 //! The writer: restores the order of each stream and feeds the sink.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daqring_log::{Gap, GapCause, LOST_UNKNOWN, LogError};
 use daqring_ring::BlockHeader;
@@ -58,10 +58,28 @@ pub(crate) fn run_writer(
     // Workers that have no more blocks of tasks. Once those are all, all such blocks are here, and only
     // what the writer itself gives to stages behind others is still on its way.
     let mut done = 0;
-    for message in finished {
+    let every = sink.tick_every();
+    loop {
+        let message = match every {
+            Some(every) => finished.recv_timeout(every),
+            None => finished.recv().map_err(RecvTimeoutError::from),
+        };
+        // While blocks come, only what they leave waiting is looked after.
+        let mut soon = Duration::ZERO;
         match message {
-            Message::Finished(item) => take_in_turn(&mut *sink, item, lanes, shared),
-            Message::NoMoreInput => done += 1,
+            Ok(Message::Finished(item)) => take_in_turn(&mut *sink, item, lanes, shared),
+            Ok(Message::NoMoreInput) => done += 1,
+            Err(RecvTimeoutError::Timeout) => soon = every.unwrap_or_default(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if every.is_some()
+            && !shared.sink_failed.load(Ordering::Relaxed)
+            && let Err(error) = sink.tick(soon)
+        {
+            for lane in &mut *lanes {
+                lane.broken = true;
+            }
+            shared.fail(error.into());
         }
         if done == workers && shared.made_on_the_way.load(Ordering::Relaxed) == 0 {
             shared.end_of_work();

@@ -138,6 +138,12 @@ impl Gather {
         (self.stamp, &self.buffer.bytes()[..to])
     }
 
+    /// The buffer with a closed segment's data, for another one, which is made as large as it has to be.
+    pub(crate) fn swap(&mut self, mut other: AlignedBuffer) -> AlignedBuffer {
+        other.grow(self.capacity as usize * self.sizes.iter().sum::<usize>());
+        std::mem::replace(&mut self.buffer, other)
+    }
+
     /// Empty again.
     pub(crate) fn clear(&mut self) {
         self.stamp = BlockStamp::default();

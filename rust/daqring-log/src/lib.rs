@@ -45,6 +45,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod behind;
 mod chunk;
 mod defragment;
 mod dispatch;

@@ -139,6 +139,15 @@ impl Stream {
         self.blocks += stamp.blocks;
     }
 
+    /// Undoes [`count`](Self::count) for the last segment.
+    pub(crate) fn take_back(&mut self, stamp: &BlockStamp, introduces: bool) {
+        self.part.introduced = !introduces;
+        self.part.samples -= stamp.samples;
+        self.samples -= stamp.samples;
+        self.file_samples -= stamp.samples;
+        self.blocks -= stamp.blocks;
+    }
+
     /// Time of the block's first sample, Unix nanoseconds.
     fn time_of(&self, block: &BlockStamp) -> i64 {
         match (self.start_ns, self.spec.dt) {

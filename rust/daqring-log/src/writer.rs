@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::behind::{Behind, Done, Job};
 use crate::durable::{Closing, Durable, Position, Progress, Request, SyncHandle};
 use crate::error::LogError;
 use crate::gather::{Gather, Piece};
@@ -18,7 +19,7 @@ use crate::segment::{
     ALIGN, BlockStamp, HOUSEKEEPING, HeaderBuilder, RawIndex, RunId, Seal, crc32c, key,
 };
 use crate::space::{DiskSpace, SpaceWatch};
-use crate::storage::{DirectIo, Disk, Medium, Storage, SyncTarget};
+use crate::storage::{AlignedBuffer, DirectIo, Disk, Medium, Storage, SyncTarget};
 use crate::stream::{Stream, describe};
 use crate::tables::{BlockRow, ClockRow, EventRow, GapRow, RecordRow, Tables};
 use crate::tail::TailFile;
@@ -75,6 +76,9 @@ pub struct LogOptions {
     pub checksum: bool,
     /// What becomes a segment.
     pub segments: Segments,
+    /// Gathered segments of at least so many bytes are written by a thread of their own while the next one is gathered,
+    /// which takes one more buffer. A failure is told by the call after it.
+    pub behind_from: usize,
     /// How much host time of gathered samples the end of this process may cost at most. They go to a small file beside
     /// the log until their segment is full. `None`: whatever waits for its segment.
     pub flush_every: Option<Duration>,
@@ -97,6 +101,7 @@ impl Default for LogOptions {
             sync: SyncPolicy::AtFinish,
             checksum: true,
             segments: Segments::EachBlock,
+            behind_from: 1 << 20,
             flush_every: None,
             rotation: Rotation::default(),
             reserve: None,
@@ -155,7 +160,11 @@ pub struct LogSummary {
 /// One output file: segments one behind the other.
 struct OutputFile {
     path: PathBuf,
-    storage: Box<dyn Storage>,
+    /// `None` while it is lent to the thread that writes behind.
+    storage: Option<Box<dyn Storage>>,
+    /// As the storage said when it was last here.
+    is_direct: bool,
+    io_reason: String,
     target: Arc<dyn SyncTarget>,
     end: u64,
     segments: u64,
@@ -174,7 +183,9 @@ impl OutputFile {
     ) -> OutputFile {
         OutputFile {
             path,
-            storage,
+            is_direct: storage.is_direct(),
+            io_reason: storage.io_reason(),
+            storage: Some(storage),
             target,
             end: 0,
             segments: 0,
@@ -182,6 +193,55 @@ impl OutputFile {
             began_ns: None,
         }
     }
+
+    /// The storage, unless the thread that it was lent to took it along.
+    fn here(&mut self) -> io::Result<&mut Box<dyn Storage>> {
+        let gone = || io::Error::other("the file went with the thread that wrote it");
+        self.storage.as_mut().ok_or_else(gone)
+    }
+
+    fn write(&mut self, header: &[u8], data: &[u8]) -> io::Result<()> {
+        let offset = self.end;
+        let storage = self.here()?;
+        let written = storage.write(offset, header, data);
+        // Writing may find out that the page cache cannot be passed by.
+        let (is_direct, io_reason) = (storage.is_direct(), storage.io_reason());
+        (self.is_direct, self.io_reason) = (is_direct, io_reason);
+        written
+    }
+
+    /// Cuts the file behind its last whole segment.
+    fn cut(&mut self) -> io::Result<()> {
+        let end = self.end;
+        self.here()?.truncate(end)
+    }
+}
+
+/// Samples of a segment: the caller's, or a buffer that goes along, with the bytes of it that count.
+enum Samples<'a> {
+    Lent(&'a [u8]),
+    Given(AlignedBuffer, usize),
+}
+
+impl Samples<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Samples::Lent(data) => data,
+            Samples::Given(buffer, length) => &buffer.bytes()[..*length],
+        }
+    }
+}
+
+/// A segment that is being written behind. It is counted already, and taken back if writing it fails.
+struct Pending {
+    stream: usize,
+    stamp: BlockStamp,
+    /// Whether it is the first of its group.
+    introduces: bool,
+    offset: u64,
+    /// Bytes of the segment, and of the samples in it.
+    length: u64,
+    payload: u64,
 }
 
 enum Phase {
@@ -219,6 +279,10 @@ pub struct LogWriter {
     tables: Tables,
     gaps: Vec<StreamGap>,
     header: Vec<u8>,
+    behind: Option<Behind>,
+    pending: Option<Pending>,
+    /// For the segment after the one that is being written.
+    spare: AlignedBuffer,
     payload: u64,
     blocks: u64,
     segments: u64,
@@ -233,6 +297,8 @@ pub struct LogWriter {
     synced_elsewhere: bool,
     last_sync: (Instant, u64),
     last_notes: Option<Instant>,
+    /// Since when samples wait that are neither in a segment nor in a tail.
+    waits_since: Option<Instant>,
     space: SpaceWatch,
 }
 
@@ -308,6 +374,9 @@ impl LogWriter {
             tables: Tables::default(),
             gaps: Vec::new(),
             header: Vec::new(),
+            behind: None,
+            pending: None,
+            spare: AlignedBuffer::new(0),
             payload: 0,
             blocks: 0,
             segments: 0,
@@ -319,6 +388,7 @@ impl LogWriter {
             synced_elsewhere: false,
             last_sync: (Instant::now(), 0),
             last_notes: None,
+            waits_since: None,
             space,
         })
     }
@@ -361,21 +431,27 @@ impl LogWriter {
 
     /// Whether the page cache is passed by.
     pub fn is_direct(&self) -> bool {
-        self.file.storage.is_direct()
+        self.file.is_direct
     }
 
     /// Bytes in all files so far.
     pub fn bytes_written(&self) -> u64 {
+        let coming = self.pending.as_ref().map_or(0, |pending| pending.length);
         self.removed_bytes
             + self.closed.iter().map(|(_, length)| length).sum::<u64>()
             + self.file.end
+            - coming
     }
 
     /// What was handed to the operating system: the end of this process does not take it away.
     pub fn written(&self) -> Position {
+        let (blocks, bytes) = match &self.pending {
+            Some(pending) => (pending.stamp.blocks, pending.length),
+            None => (0, 0),
+        };
         Position {
-            blocks: self.blocks,
-            bytes: self.handed,
+            blocks: self.blocks - blocks,
+            bytes: self.handed - bytes,
         }
     }
 
@@ -391,12 +467,17 @@ impl LogWriter {
 
     /// Why, in a few words.
     pub fn io_reason(&self) -> String {
-        self.file.storage.io_reason()
+        self.file.io_reason.clone()
     }
 
     /// The room that the disk has; follows the recording.
     pub fn disk_space(&self) -> DiskSpace {
         self.space.told()
+    }
+
+    /// [`LogOptions::flush_every`].
+    pub fn flush_every(&self) -> Option<Duration> {
+        self.options.flush_every
     }
 
     /// True if syncs are due before the log is finished: a thread that does them is of use then.
@@ -443,6 +524,7 @@ impl LogWriter {
     /// little room to finish: nothing was written and the writer goes on. Any other error is final.
     pub fn write_block(&mut self, block: &Block<'_>) -> Result<(), LogError> {
         self.ready()?;
+        self.settle(false)?;
         self.check_block(block)?;
         self.check_space(block.data.len() as u64)?;
         let at = block.group;
@@ -499,7 +581,40 @@ impl LogWriter {
         }
         self.write_waiting_notes()?;
         self.flush_if_due(at, block.host_time_ns)?;
+        if self.waits_since.is_none() && self.waits() {
+            self.waits_since = Some(Instant::now());
+        }
         self.sync_if_due()
+    }
+
+    /// Does what has become due with time alone, while no blocks come: samples that would wait longer than
+    /// [`LogOptions::flush_every`] are flushed, notes are written, syncs are done or asked for. `soon`: when the next
+    /// call will come at the latest.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn tick(&mut self, soon: Duration) -> Result<(), LogError> {
+        self.ready()?;
+        self.settle(false)?;
+        self.write_waiting_notes()?;
+        if let (Some(every), Some(since)) = (self.options.flush_every, self.waits_since)
+            && since.elapsed() + soon > every
+        {
+            self.flush()?;
+        }
+        match self.handed == self.last_sync.1 {
+            true => Ok(()),
+            false => self.sync_if_due(),
+        }
+    }
+
+    /// Whether some samples are in no file yet.
+    fn waits(&self) -> bool {
+        let waiting = |stream: &Stream| {
+            let gather = stream.gather.as_ref();
+            gather.is_some_and(|gather| gather.stamp.samples > gather.flushed)
+        };
+        self.streams.iter().any(waiting)
     }
 
     /// Writes samples of one trigger into a group of records: no gap is made of what lies between them.
@@ -511,6 +626,7 @@ impl LogWriter {
     /// As [`write_block`](Self::write_block).
     pub fn write_record(&mut self, block: &Block<'_>, record: &Record) -> Result<(), LogError> {
         self.ready()?;
+        self.settle(false)?;
         let mut cause = block.gap;
         let known = block.lost_before != LOST_UNKNOWN;
         if let Some(stream) = self.streams.get_mut(block.group)
@@ -565,7 +681,7 @@ impl LogWriter {
             record: *record,
         });
         let crc = self.data_crc(block.group, block.crc32c, block.data);
-        self.write_segment(block.group, &stamp, crc, block.data)?;
+        self.write_segment(block.group, &stamp, crc, Samples::Lent(block.data))?;
         self.write_waiting_notes()?;
         self.sync_if_due()
     }
@@ -589,11 +705,11 @@ impl LogWriter {
         if nothing_waits && piece.count as usize * sizes.iter().sum::<usize>() >= limit {
             return if whole {
                 let crc = self.data_crc(at, crc, piece.data);
-                self.write_segment(at, &stamp, crc, piece.data)
+                self.write_segment(at, &stamp, crc, Samples::Lent(piece.data))
             } else {
                 let data = piece.to_vec(&sizes);
                 let crc = self.data_crc(at, None, &data);
-                self.write_segment(at, &stamp, crc, &data)
+                self.write_segment(at, &stamp, crc, Samples::Lent(&data))
             };
         }
         let ends = stamp.blocks;
@@ -644,9 +760,20 @@ impl LogWriter {
         if !gather.is_empty() {
             // Blocks that the tail file brought to safety were counted when that happened.
             self.blocks -= gather.flushed_blocks;
+            let in_tail = gather.flushed != 0;
             let (stamp, data) = gather.close();
             let crc = self.data_crc(at, None, data);
-            self.write_segment(at, &stamp, crc, data)?;
+            let length = data.len();
+            // What a tail holds as well is written here and now: the two must not be on their way at once.
+            if !in_tail && length >= self.options.behind_from && self.can_lend() {
+                // Two buffers in all: the other one comes back first.
+                self.settle(true)?;
+                let spare = std::mem::replace(&mut self.spare, AlignedBuffer::new(0));
+                let given = Samples::Given(gather.swap(spare), length);
+                self.write_segment(at, &stamp, crc, given)?;
+            } else {
+                self.write_segment(at, &stamp, crc, Samples::Lent(data))?;
+            }
             gather.clear();
             if let Some(tail) = &mut self.streams[at].tail {
                 tail.superseded = Some(self.handed);
@@ -657,7 +784,52 @@ impl LogWriter {
     }
 
     fn close_all_gathered(&mut self) -> Result<(), LogError> {
-        (0..self.streams.len()).try_for_each(|at| self.close_gathered(at))
+        (0..self.streams.len()).try_for_each(|at| self.close_gathered(at))?;
+        self.settle(true)
+    }
+
+    /// Whether segments can be written behind.
+    fn can_lend(&mut self) -> bool {
+        if self.behind.is_none() {
+            // A system without room for one more thread has it done by this one.
+            self.behind = Behind::start().ok();
+        }
+        self.behind.is_some()
+    }
+
+    /// Takes back what was lent, if it is written, or once it is. A failure to write it is told here.
+    fn settle(&mut self, wait: bool) -> Result<(), LogError> {
+        let (Some(behind), true) = (&self.behind, self.pending.is_some()) else {
+            return Ok(());
+        };
+        let result = match behind.take(wait) {
+            Ok(None) => return Ok(()),
+            Ok(Some(Done { job, result })) => {
+                self.file.is_direct = job.storage.is_direct();
+                self.file.io_reason = job.storage.io_reason();
+                self.file.storage = Some(job.storage);
+                self.header = job.header;
+                self.spare = job.data;
+                result
+            }
+            Err(gone) => Err(gone),
+        };
+        let pending = self.pending.take();
+        let (Some(pending), Err(error)) = (pending, result) else {
+            self.advance();
+            return Ok(());
+        };
+        self.file.end = pending.offset;
+        self.file.segments -= 1;
+        self.segments -= 1;
+        self.handed -= pending.length;
+        self.payload -= pending.payload;
+        self.blocks -= pending.stamp.blocks;
+        self.streams[pending.stream].take_back(&pending.stamp, pending.introduces);
+        // Nothing was written since, so the tables still have its row.
+        self.tables.blocks.pop();
+        let cut = self.file.cut();
+        Err(self.fail("write to", error, cut))
     }
 
     fn gap_before(&mut self, block: &Block<'_>) -> Result<(), LogError> {
@@ -836,8 +1008,10 @@ impl LogWriter {
         at: usize,
         stamp: &BlockStamp,
         data_crc: Option<u32>,
-        data: &[u8],
+        samples: Samples<'_>,
     ) -> Result<(), LogError> {
+        let payload = samples.bytes().len() as u64;
+        let introduces = !self.streams[at].part.introduced;
         let mut header = HeaderBuilder::new(std::mem::take(&mut self.header));
         let first = self.file.segments == 0;
         let root = match first {
@@ -864,12 +1038,25 @@ impl LogWriter {
             block: Some(stamp),
             data_crc,
         };
-        let bytes = header.finish(&seal, data.len() as u64, ALIGN);
+        let bytes = header.finish(&seal, payload, ALIGN);
         let offset = self.file.end;
-        self.append(bytes, data)?;
+        match samples {
+            Samples::Lent(data) => self.append(bytes, data)?,
+            Samples::Given(buffer, length) => {
+                let pending = Pending {
+                    stream: at,
+                    stamp: *stamp,
+                    introduces,
+                    offset,
+                    length: bytes.len() as u64 + payload,
+                    payload,
+                };
+                self.lend(bytes, buffer, length, pending)?;
+            }
+        }
         self.streams[at].count(stamp);
         self.blocks += stamp.blocks;
-        self.payload += data.len() as u64;
+        self.payload += payload;
         self.advance();
         self.tables.blocks.push(BlockRow {
             stream: at as u32,
@@ -882,22 +1069,59 @@ impl LogWriter {
 
     /// Puts one whole segment at the file's end.
     fn append(&mut self, header: Vec<u8>, data: &[u8]) -> Result<(), LogError> {
-        match self.file.storage.write(self.file.end, &header, data) {
+        self.settle(true)?;
+        match self.file.write(&header, data) {
             Ok(()) => {
-                let length = (header.len() + data.len()) as u64;
-                self.file.end += length;
-                self.file.segments += 1;
-                self.segments += 1;
-                self.handed += length;
+                self.count_segment((header.len() + data.len()) as u64);
                 self.header = header;
                 Ok(())
             }
             Err(error) => {
                 // Whatever reached the file of the segment that failed goes; a reader sees whole segments only.
-                let cut = self.file.storage.truncate(self.file.end);
+                let cut = self.file.cut();
                 Err(self.fail("write to", error, cut))
             }
         }
+    }
+
+    /// Puts one whole segment at the file's end, and goes on before it is written.
+    fn lend(
+        &mut self,
+        header: Vec<u8>,
+        data: AlignedBuffer,
+        length: usize,
+        pending: Pending,
+    ) -> Result<(), LogError> {
+        self.settle(true)?;
+        let (Some(behind), Some(storage)) = (&self.behind, self.file.storage.take()) else {
+            let bytes = &data.bytes()[..length];
+            return self.append(header, bytes);
+        };
+        let job = Job {
+            storage,
+            offset: self.file.end,
+            header,
+            data,
+            length,
+        };
+        match behind.lend(job) {
+            Ok(()) => {
+                self.count_segment(pending.length);
+                self.pending = Some(pending);
+                Ok(())
+            }
+            Err(job) => {
+                self.file.storage = Some(job.storage);
+                self.append(job.header, &job.data.bytes()[..length])
+            }
+        }
+    }
+
+    fn count_segment(&mut self, length: u64) {
+        self.file.end += length;
+        self.file.segments += 1;
+        self.segments += 1;
+        self.handed += length;
     }
 
     #[cold]
@@ -939,6 +1163,7 @@ impl LogWriter {
     /// [`LogError::Failed`], [`LogError::Finished`], and the medium's own, which are final.
     pub fn flush(&mut self) -> Result<(), LogError> {
         self.ready()?;
+        self.settle(true)?;
         for at in 0..self.streams.len() {
             if let Err(error) = self.flush_stream(at) {
                 let cut = match &mut self.streams[at].tail {
@@ -949,6 +1174,7 @@ impl LogWriter {
             }
             self.streams[at].flushed_ns = self.streams[at].last_ns;
         }
+        self.waits_since = None;
         self.advance();
         Ok(())
     }
@@ -990,14 +1216,15 @@ impl LogWriter {
         if !due {
             return Ok(());
         }
+        match self.synced_elsewhere {
+            true => self.flush()?,
+            false => self.sync()?,
+        }
         self.last_sync = (Instant::now(), self.handed);
         if self.synced_elsewhere {
-            self.flush()?;
             self.durable.ask();
-            Ok(())
-        } else {
-            self.sync()
         }
+        Ok(())
     }
 
     /// Returns when every block given so far is durable.
@@ -1089,11 +1316,13 @@ impl LogWriter {
         };
         self.durable.add_once(directory(&self.medium, &file.path));
         let mut last = std::mem::replace(&mut self.file, file);
-        if let Some((header, data)) = last_segment {
+        if let Some((header, data)) = last_segment
+            && let Some(storage) = last.storage
+        {
             let length = (header.len() + data.len()) as u64;
             self.durable.add_closing(Closing {
                 path: last.path.clone(),
-                storage: last.storage,
+                storage,
                 target: last.target,
                 offset: last.end,
                 header,
@@ -1181,7 +1410,7 @@ impl LogWriter {
     fn close_file(&mut self, properties: &[(String, PropertyValue)]) -> Result<(), LogError> {
         self.close_all_gathered()?;
         self.write_tables(Some(properties))?;
-        if let Err(error) = self.file.storage.truncate(self.file.end) {
+        if let Err(error) = self.file.cut() {
             return Err(self.fail("finish", error, Ok(())));
         }
         Ok(())
@@ -1290,8 +1519,8 @@ impl LogWriter {
                 })
                 .collect(),
             gaps: self.gaps.clone(),
-            direct_io: self.file.storage.is_direct(),
-            io_reason: self.file.storage.io_reason(),
+            direct_io: self.file.is_direct,
+            io_reason: self.file.io_reason.clone(),
             run: self.run,
         }
     }
@@ -1299,6 +1528,8 @@ impl LogWriter {
 
 impl Drop for LogWriter {
     fn drop(&mut self) {
+        // Nobody is left to be told of a failure; the file is cut to its last whole segment all the same.
+        let _ = self.settle(true);
         self.durable.close();
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daqring_log::{
-    Block, ChannelSpec, DataType, GroupSpec, LogError, LogFile, LogOptions, LogWriter, Position,
-    Rotation, Segments, Source, SyncNeed, SyncPolicy, recover_sources, verify_source,
+    Block, ChannelSpec, DataType, DirectIo, GroupSpec, LogError, LogFile, LogOptions, LogWriter,
+    Medium, Position, Rotation, Segments, Source, Storage, SyncNeed, SyncPolicy, SyncTarget,
+    recover_sources, verify_source,
 };
 use medium::{Fault, Op, Random, SimMedium, crashed, killed};
 
@@ -44,6 +45,7 @@ struct Promise {
     durable: Position,
 }
 
+#[derive(Clone)]
 struct Scenario {
     options: LogOptions,
     blocks: Vec<u64>,
@@ -324,6 +326,30 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
             },
         ));
     }
+    // The same with segments that are written while the next ones are gathered.
+    let behind: Vec<_> = list
+        .iter()
+        .filter(|(_, scenario)| matches!(scenario.options.segments, Segments::Gather { .. }))
+        .map(|(name, scenario)| {
+            let mut scenario = scenario.clone();
+            scenario.options.behind_from = 1;
+            (*name, scenario)
+        })
+        .collect();
+    assert!(behind.len() >= 4);
+    list.extend(behind);
+    let mut options = LogOptions::default();
+    options.segments = gather;
+    options.behind_from = 1;
+    list.push((
+        "gathered, written behind, never flushed",
+        Scenario {
+            options,
+            blocks: vec![70; 30],
+            finish: true,
+            handle: None,
+        },
+    ));
     list
 }
 
@@ -484,6 +510,145 @@ fn a_failing_medium_leaves_whole_segments_and_a_failed_writer() {
             }
         }
     }
+}
+
+#[test]
+fn a_segment_that_fails_behind_the_writer_is_taken_back() {
+    for error in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::Other] {
+        for at in 0..5 {
+            for taken in [0, 27, 4096, 5000] {
+                let medium = SimMedium::default();
+                medium.0.lock().expect("no panic under the lock").fault =
+                    Some(Fault { at, taken, error });
+                let mut options = LogOptions::default();
+                options.segments = Segments::Gather {
+                    bytes: 600 * 8,
+                    time: None,
+                };
+                options.behind_from = 1;
+                let mut log = LogWriter::create_on(
+                    Arc::new(medium.clone()),
+                    Path::new("run.tdms"),
+                    options,
+                    vec![group()],
+                )
+                .expect("create");
+                let mut failure = None;
+                for seq in 0..25u64 {
+                    let data = data(seq * 100, 100);
+                    let result = log.write_block(&Block {
+                        group: 0,
+                        seq,
+                        first_sample: seq * 100,
+                        samples: 100,
+                        lost_before: 0,
+                        gap: 0,
+                        host_time_ns: 0,
+                        crc32c: None,
+                        data: &data,
+                    });
+                    if let Err(error) = result {
+                        failure = Some(error);
+                        break;
+                    }
+                }
+                let failure = failure
+                    .or_else(|| log.finish(vec![]).err())
+                    .expect("one of the writes fails");
+                let full = matches!(failure, LogError::NoSpace { .. });
+                assert_eq!(full, error == std::io::ErrorKind::StorageFull, "{failure}");
+                assert!(matches!(log.finish(vec![]), Err(LogError::Failed(_))));
+                let bytes = medium.0.lock().expect("no panic under the lock").files
+                    [Path::new("run.tdms")]
+                .clone();
+                let summary = log.summary();
+                assert_eq!(bytes.len() as u64, summary.bytes);
+                assert_eq!(bytes.len() as u64, log.written().bytes);
+                assert_eq!(summary.segments, at as u64);
+                let good = summary.streams[0].samples;
+                assert_eq!(summary.payload, good * 8);
+                assert_eq!(summary.blocks, good / 100);
+                assert_eq!(good, if at < 4 { at as u64 * 600 } else { 2400 });
+                if good > 0 {
+                    let report = verify_source(Arc::new(bytes.clone())).expect("verify");
+                    assert!(report.is_sound() && !report.finished, "{report}");
+                    let file = LogFile::from_source(Arc::new(bytes)).expect("open");
+                    assert_eq!(check_values(&file, 0, u64::MAX, "after the failure"), good);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_storage_that_panics_behind_the_writer_fails_it() {
+    struct Panics;
+    impl Storage for Panics {
+        fn write(&mut self, _: u64, _: &[u8], _: &[u8]) -> std::io::Result<()> {
+            panic!("a panic that the test makes");
+        }
+        fn truncate(&mut self, _: u64) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn sync_target(&self) -> std::io::Result<Arc<dyn SyncTarget>> {
+            Ok(Arc::new(NoSync))
+        }
+        fn is_direct(&self) -> bool {
+            false
+        }
+    }
+    struct NoSync;
+    impl SyncTarget for NoSync {
+        fn sync(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    struct OnlyPanics(SimMedium);
+    impl Medium for OnlyPanics {
+        fn create(&self, _: &Path, _: bool, _: DirectIo) -> std::io::Result<Box<dyn Storage>> {
+            Ok(Box::new(Panics))
+        }
+        fn remove(&self, path: &Path) -> std::io::Result<()> {
+            self.0.remove(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+            self.0.rename(from, to)
+        }
+        fn sync_directory(&self, path: &Path) -> std::io::Result<()> {
+            self.0.sync_directory(path)
+        }
+        fn free_space(&self, path: &Path) -> std::io::Result<Option<u64>> {
+            self.0.free_space(path)
+        }
+    }
+    let mut options = LogOptions::default();
+    options.segments = Segments::Gather {
+        bytes: 800,
+        time: None,
+    };
+    options.behind_from = 1;
+    let medium = Arc::new(OnlyPanics(SimMedium::default()));
+    let mut log = LogWriter::create_on(medium, Path::new("run.tdms"), options, vec![group()])
+        .expect("create");
+    let data = data(0, 50);
+    for (seq, good) in [(0, true), (1, true)] {
+        let block = Block {
+            group: 0,
+            seq,
+            first_sample: seq * 50,
+            samples: 50,
+            lost_before: 0,
+            gap: 0,
+            host_time_ns: 0,
+            crc32c: None,
+            data: &data,
+        };
+        assert_eq!(log.write_block(&block).is_ok(), good);
+    }
+    let error = log.finish(vec![]).expect_err("nothing could be written");
+    assert!(error.to_string().contains("has panicked"), "{error}");
+    assert!(matches!(log.finish(vec![]), Err(LogError::Failed(_))));
+    assert_eq!(log.summary().streams[0].samples, 0);
 }
 
 #[test]
