@@ -334,6 +334,25 @@ def test_notes_come_back(make_task, tmp_path):
         recorder.annotate("too late")
 
 
+def test_a_note_does_not_wait_for_samples(make_task, tmp_path, request):
+    request.addfinalizer(lambda: daqring.sim.hold_triggers(False))
+    task = make_task(clock="real")
+    daqring.sim.hold_triggers()
+    task.triggers.start_trigger.cfg_dig_edge_start_trig("/Dev1/PFI5")
+    path = tmp_path / "waiting.tdms"
+    with daqring.Recorder(task, path) as recorder:
+        recorder.annotate("waiting for the pump")
+        recorder.write("RMS", [0.25], t0=np.datetime64(time.time_ns(), "ns"), dt=1.0)
+        deadline = time.monotonic() + 30
+        while not daqring.open(path).events or "RMS/value" not in daqring.open(path):
+            assert time.monotonic() < deadline, "what was noted waits for samples that do not come"
+            time.sleep(0.02)
+        log = daqring.open(path)
+        assert [text for _, text in log.events] == ["waiting for the pump"]
+        assert list(log["RMS/value"][:]) == [0.25]
+        assert recorder.stats()["samples"] == 0
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "daqring", *map(str, arguments)]
 
