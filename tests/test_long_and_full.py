@@ -175,7 +175,11 @@ with nidaqmx.Task() as task:
         daqring.record(task, sys.argv[1], samples=10_000_000, block_ms=50, log=log, progress=False)
         print("no error")
     except daqring.RecordingError as error:
-        print(f"{error.report.samples_per_channel}|{error}")
+        report = error.report
+        asked = min(report.acquired, 10_000_000)
+        assert report.samples_per_channel + report.unstored == asked, report
+        assert (report.lost, report.gaps, report.complete) == (0, (), False), report
+        print(f"{report.samples_per_channel}|{error}")
 """
 
 
@@ -216,6 +220,7 @@ def test_a_disk_that_is_full_leaves_every_whole_block(tmp_path, reserve):
     samples, error = fill(where, how, reserve, tmp_path)
     if how == "mount":
         assert "full" in error or "free" in error or "left" in error
+    assert "acquired on each channel are not in the file" in error
     path = tmp_path / "full.tdms"
     report = daqring.verify(path)
     assert report.problems == ()

@@ -114,7 +114,10 @@ class Recording:
     def failure(self) -> str | None: ...
     def stats(self) -> dict[str, Any] | None: ...
     def finish(
-        self, final_gaps: Sequence[tuple[int, int, int | None, int]], properties: dict[str, Any]
+        self,
+        final_gaps: Sequence[tuple[int, int, int | None, int]],
+        properties: dict[str, Any],
+        acquired: Sequence[tuple[int, int]] = ...,
     ) -> dict[str, Any]: ...
 
 @final

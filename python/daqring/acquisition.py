@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from daqring import _native
 from daqring.errors import TaskError
-from daqring.readers import NativeReader, Outcome, Plan, PythonReader, Reader, ReaderChoice, TaskGuard, choose
+from daqring.readers import (
+    GapTuple,
+    Losses,
+    NativeReader,
+    Outcome,
+    Plan,
+    PythonReader,
+    Reader,
+    ReaderChoice,
+    TaskGuard,
+    choose,
+)
 from daqring.report import GAP_CAUSES, Gap, StreamReport
 from daqring.source import ChannelInfo, DriverBuffer, DtypeChoice, TaskSource, TimesChoice
 
@@ -90,6 +101,7 @@ class Acquisition:
         self._guard: TaskGuard | None = None
         #: What came of the tasks that this one continues, and where and why the last of them ended.
         self.past: tuple[Outcome, ...] = ()
+        self._past_losses = Losses()
         self.waits_for_trigger = source.triggered
         self._resume: tuple[int, int] | None = None
         self._end: int | None = None
@@ -220,6 +232,9 @@ class Acquisition:
             gaps = tuple(gap for gap in last.gaps if gap != last.final_gap)
             last = dataclasses.replace(last, gaps=gaps, final_gap=None)
         self.past = (*old.past, last)
+        self._past_losses = old._past_losses
+        for gap in last.gaps:
+            self._past_losses = self._past_losses.plus(gap)
         self._resume = (last.position, cause)
         self.block, self.slots, self.wanted, self._end = old.block, old.slots, old.wanted, old._end
         self.read_samples = min(self.read_samples, self.block)
@@ -309,6 +324,17 @@ class Acquisition:
         self.outcome = _together((*self.past, self.reader.outcome()))
         return self.outcome
 
+    def acquired(self, outcome: Outcome) -> tuple[int, int]:
+        """Index of the first sample of the stream, and that after the last one that was acquired and belongs
+        into the log."""
+        after = outcome.position
+        if outcome.final_gap is not None:
+            after = max(after, outcome.final_gap[0] + (outcome.final_gap[1] or 0))
+        if outcome.crash is not None or outcome.stop_reason == "error":
+            # An end that nobody asked for: all that came until then was to be recorded.
+            after = max(after, outcome.reached)
+        return self._first, after if self._end is None else min(after, self._end)
+
     def free(self) -> None:
         """Lets others stop and close the task, and stops it where that was left to us."""
         if self._guard is not None:
@@ -343,8 +369,7 @@ class Acquisition:
         slots = counts["slots"]
         waiting = counts["committed"] - sum(counts[way] for way in ("written", "gated", "dropped", "failed"))
         backlog = reader.backlog
-        gaps = (*(gap for outcome in self.past for gap in outcome.gaps), *reader.gaps)
-        holes = len(gaps) + counts["overrun_count"]
+        losses = (self._past_losses, reader.losses)
         wanted = self.bytes_per_second / 1e6
         return {
             "name": source.name,
@@ -362,11 +387,9 @@ class Acquisition:
             "backlog": backlog,
             "wanted_mb_per_s": wanted,
             "actual_mb_per_s": counts["written_bytes"] / elapsed / 1e6 if elapsed > 0 else 0.0,
-            "lost": sum(count or 0 for _, count, _ in gaps)
-            + counts["dropped_samples"]
-            + counts["failed_samples"],
-            "lost_unknown": any(count is None for _, count, _ in gaps),
-            "gaps": holes,
+            "lost": sum(each.samples for each in losses) + counts["dropped_samples"],
+            "lost_unknown": any(each.unknown for each in losses),
+            "gaps": sum(each.gaps for each in losses) + counts["overruns"],
             "ring_fill": waiting / slots,
             "ring_high_water": counts["high_water"] / slots,
             "ring_margin_s": max(slots - waiting, 0) * self.block / source.rate,
@@ -384,18 +407,15 @@ class Acquisition:
     def report(
         self,
         counts: dict[str, Any],
-        overruns: Sequence[tuple[int, int]],
+        gaps: Sequence[GapTuple],
+        unstored: int,
         outcome: Outcome,
         *,
         stop_reason: str,
     ) -> StreamReport:
-        """What was recorded of the task; `counts` are those of the native module at rest, `overruns` says
-        where the ring dropped blocks."""
+        """What was recorded of the task; `counts` are those of the native module at rest, `gaps` the holes
+        that the log tells, `unstored` the samples behind its last one."""
         source = self.source
-        counted = tuple(Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in outcome.gaps)
-        # Those of the ring, which the reader does not know of: `dropped_samples` counts them.
-        dropped = (Gap(first, count, "overrun") for first, count in overruns)
-        gaps = tuple(sorted((*counted, *dropped), key=lambda gap: gap.first_sample))
         duration = outcome.ended_at - self.started_at
         free = counts["slots"] - counts["high_water"]
         error = outcome.crash or outcome.failure
@@ -408,11 +428,11 @@ class Acquisition:
             samples=counts["written_samples"] * len(source.channels),
             gated=counts["gated_samples"],
             blocks=counts["written"],
-            lost=sum(gap.count or 0 for gap in counted)
-            + counts["failed_samples"]
-            + counts["dropped_samples"],
-            lost_unknown=any(gap.count is None for gap in gaps),
-            gaps=gaps,
+            lost=counts["lost"],
+            # One behind the last sample that was stored is not in the log.
+            lost_unknown=any(count is None for _, count, _ in (*gaps, *outcome.gaps)),
+            unstored=unstored,
+            gaps=tuple(Gap(first, count, GAP_CAUSES[cause][0]) for first, count, cause in gaps),
             acquired=outcome.acquired,
             bytes=counts["written_bytes"],
             duration=duration,

@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -99,6 +99,21 @@ class Plan:
         return None if self.wanted is None else self.first + self.wanted
 
 
+class Losses(NamedTuple):
+    """How much was lost."""
+
+    #: Holes.
+    gaps: int = 0
+    #: Samples per channel in them, as far as counted.
+    samples: int = 0
+    #: Holes whose size nobody knows.
+    unknown: int = 0
+
+    def plus(self, gap: GapTuple) -> Losses:
+        """With another hole."""
+        return Losses(self.gaps + 1, self.samples + (gap[1] or 0), self.unknown + (gap[1] is None))
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What came of the reading."""
@@ -109,7 +124,7 @@ class Outcome:
     failure: DriverError | None
     #: A defect of ours that ended it.
     crash: BaseException | None
-    #: The losses, in order, and the one of them that no block tells.
+    #: The losses, in order, and the one of them that neither a block nor the ring tells.
     gaps: tuple[GapTuple, ...]
     final_gap: GapTuple | None
     #: Samples per channel that the driver says it acquired.
@@ -118,8 +133,10 @@ class Outcome:
     backlog_high_water: int
     reads: int
     short_reads: int
-    #: Index after the last sample of the stream that was read.
+    #: Index after the last sample of the stream that was read, and after the last one that was acquired, as
+    #: far as the driver tells.
     position: int
+    reached: int
     #: For how long the samples of a read had been waiting when it began: median, 99th percentile, most.
     lateness: tuple[float, float, float]
     #: When the reading ended, by :func:`time.monotonic`.
@@ -138,8 +155,8 @@ class Reader(Protocol):
         """The most that were seen there."""
 
     @property
-    def gaps(self) -> tuple[GapTuple, ...]:
-        """The losses until now."""
+    def losses(self) -> Losses:
+        """What was lost until now."""
 
     def stop(self) -> None:
         """Asks it to end with what the driver has acquired until now; returns at once."""
@@ -234,8 +251,8 @@ class NativeReader:
         return int(self._reader.progress()["backlog_high_water"])
 
     @property
-    def gaps(self) -> tuple[GapTuple, ...]:
-        return tuple(self._reader.gaps())
+    def losses(self) -> Losses:
+        return Losses(*self._reader.progress()["losses"])
 
     def outcome(self) -> Outcome:
         ended_at = time.monotonic()
@@ -260,13 +277,14 @@ class NativeReader:
             stop_reason=reason,
             failure=failure,
             crash=crash,
-            gaps=self.gaps,
+            gaps=tuple(self._reader.gaps()),
             final_gap=ended["gap"],
             acquired=ended["acquired"],
             backlog_high_water=progress["backlog_high_water"],
             reads=progress["reads"],
             short_reads=progress["short_reads"],
             position=ended["position"],
+            reached=ended["reached"],
             lateness=tuple(ended["lateness"]),
             ended_at=ended_at - ended["ended_ago"],
         )
@@ -320,12 +338,14 @@ class PythonReader:
         self._resume = plan.gap  # until it is told
         self._skipped = False
         self._gaps: list[GapTuple] = []
+        self._losses = Losses()
         self._final_gap: GapTuple | None = None
         self._dropped: GapTuple | None = None  # since the last block, because the ring was full
         self._stop_reason: str | None = None
         self._failure: DriverError | None = None
         self._crash: BaseException | None = None
         self._acquired: int | None = None
+        self._reached = 0
         self._backlog = self._backlog_high_water = 0
         self._reads = self._short_reads = 0
         self._lateness = Lateness()
@@ -350,8 +370,8 @@ class PythonReader:
         return self._backlog_high_water
 
     @property
-    def gaps(self) -> tuple[GapTuple, ...]:
-        return tuple(self._gaps)
+    def losses(self) -> Losses:
+        return self._losses
 
     def give_back(self) -> None:
         """The stream was never closed."""
@@ -374,13 +394,14 @@ class PythonReader:
             stop_reason=self._stop_reason,
             failure=self._failure,
             crash=self._crash,
-            gaps=self.gaps,
+            gaps=tuple(self._gaps),
             final_gap=self._final_gap,
             acquired=self._acquired,
             backlog_high_water=self._backlog_high_water,
             reads=self._reads,
             short_reads=self._short_reads,
             position=self._position,
+            reached=max(self._position, self._reached),
             lateness=(self._lateness.quantile(0.5), self._lateness.quantile(0.99), self._lateness.most),
             ended_at=self._ended_at,
         )
@@ -399,9 +420,12 @@ class PythonReader:
         finally:
             if self._resume is not None:
                 gap = (self._position - (self._resume[0] or 0), *self._resume)
-                self._gaps.append(gap)
+                self._tell(gap)
                 self._final_gap = self._final_gap or gap
             self._acquired = self._source.acquired()
+            if self._acquired is not None and self._plan.record is None and self._plan.every is None:
+                # Of records, the driver also counts what it keeps for their begin.
+                self._reached = self._acquired + self._shift
             if self._plan.stop_task:
                 self._source.stop()
             self._ended_at = time.monotonic()
@@ -497,9 +521,6 @@ class PythonReader:
             self._note_clock()
         if plan.end is not None and self._position >= plan.end:
             self._stop_reason = "finished"
-        if self._dropped is not None and self._final_gap is None:
-            # No block tells of what was dropped last.
-            self._final_gap = self._dropped
 
     def _append(self, packed: np.ndarray, now: int) -> bool:
         """A read goes behind what the block has; behind a gap it begins a new one. Whether the reading
@@ -518,6 +539,8 @@ class PythonReader:
             self._drop_read(got)
             return True
         if slot is None:
+            # It was read, and nobody takes it.
+            self._position += got
             self._stop_reason = "error"
             return False
         memory = memoryview(slot)
@@ -577,13 +600,18 @@ class PythonReader:
     def _drop_read(self, got: int) -> None:
         """What was just read is lost: the next block tells of it, or the end does."""
         self._recording.add_lost(self._plan.stream, got)
-        before = 0
-        if self._dropped is not None:
-            self._gaps.pop()
-            before = self._dropped[1] or 0
-        self._dropped = (self._position - before, before + got, _OVERRUN)
-        self._gaps.append(self._dropped)
+        if self._dropped is None:
+            self._dropped = (self._position, got, _OVERRUN)
+            self._tell(self._dropped)
+        else:
+            first, before, cause = self._dropped
+            self._dropped = self._gaps[-1] = (first, (before or 0) + got, cause)
+            self._losses = self._losses._replace(samples=self._losses.samples + got)
         self._position += got
+
+    def _tell(self, gap: GapTuple) -> None:
+        self._gaps.append(gap)
+        self._losses = self._losses.plus(gap)
 
     def _next_read(self, end: int | None) -> int:
         """How much to read next, at most: not beyond the block, the end, nor a record."""
@@ -656,7 +684,6 @@ class PythonReader:
         while (slot := self._recording.reserve(self._plan.stream, 0.25)) is None:
             if self._recording.failure() is not None:
                 return None
-        self._dropped = None
         return slot
 
     def _told(self, slot: _native.Slot, got: int, size: int, now: int) -> tuple[int, dict[str, Any]] | None:
@@ -681,7 +708,7 @@ class PythonReader:
                 # The hole reaches to the end.
                 slot.abort()
                 self._final_gap = (self._position, plan.end - self._position, why)
-                self._gaps.append(self._final_gap)
+                self._tell(self._final_gap)
                 self._position = plan.end
                 return None
             size = self._keep(slot, got, kept)
@@ -694,7 +721,7 @@ class PythonReader:
             if lost < 0:
                 self._shift -= lost
                 first = self._position
-            self._gaps.append((first - (count or 0), count, why))
+            self._tell((first - (count or 0), count, why))
         elif lost:
             # Somebody else moved the read position. Where that was back, nobody knows how much time has
             # passed: the samples count as the next ones behind a hole of unknown size.
@@ -702,10 +729,11 @@ class PythonReader:
             if count is None:
                 self._shift -= lost
                 first = self._position
-            self._gaps.append((self._position, count, why))
+            self._tell((self._position, count, why))
         else:
             why = 0
         self._position = first + got
+        self._dropped = None
         return size, {
             "samples": got,
             "first_sample": first,
@@ -742,7 +770,7 @@ class PythonReader:
         elif self._stop_reason == "device overflow":
             self._final_gap = (self._position, None, _OVERFLOW)
         if self._final_gap is not None:
-            self._gaps.append(self._final_gap)
+            self._tell(self._final_gap)
 
 
 def _driver_error(words: str, code: int) -> DriverError:

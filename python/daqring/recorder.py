@@ -1154,7 +1154,11 @@ class Recorder:
                 if outcome.final_gap is not None
             ]
             reason = self._reason(native.failure(), outcomes)
-            counts = native.finish(final, self._final_properties(reason, outcomes))
+            acquired = [
+                acquisition.acquired(outcome)
+                for acquisition, outcome in zip(self._acquisitions, outcomes, strict=True)
+            ]
+            counts = native.finish(final, self._final_properties(reason, outcomes), acquired)
             self._report = self._make_report(counts, outcomes)
             self._error = self._pick_error(counts, outcomes)
             self._tasks.close()
@@ -1169,13 +1173,15 @@ class Recorder:
             for acquisition, outcome in zip(self._acquisitions, outcomes, strict=True)
             if outcome.failure is not None and outcome.final_gap is None
         ]
+        missing = "" if self._report is None else self._report.unstored_words()
+        behind = missing and f" ({missing})"
         if counts["error"] is not None:
-            error = RecordingError(f"the recording stopped: {counts['error']}")
+            error = RecordingError(f"the recording stopped: {counts['error']}{behind}")
             error.__cause__ = counts["error"]
         elif isinstance(crash, RecordingError):
-            error = RecordingError(f"the recording stopped: {crash}")
+            error = RecordingError(f"the recording stopped: {crash}{behind}")
         elif crash is not None:
-            error = RecordingError(f"the reading thread stopped by an internal error: {crash!r}")
+            error = RecordingError(f"the reading thread stopped by an internal error: {crash!r}{behind}")
             error.__cause__ = crash
         elif not counts["law_holds"]:
             error = RecordingError(f"blocks are missing that nobody accounts for: {counts['streams']}")
@@ -1185,6 +1191,9 @@ class Recorder:
             acquisition, error = failures[0]
             if len(self._acquisitions) > 1:
                 error = DriverError(f"task {acquisition.name!r}: {error}", error.code)
+            if missing:
+                # The driver's words stay as they are.
+                error.add_note(f"When the recording ended: {missing}.")
         else:
             return None
         error.report = self._report
@@ -1219,7 +1228,8 @@ class Recorder:
         streams = tuple(
             acquisition.report(
                 counts["streams"][number],
-                counts["overruns"][number],
+                counts["gaps"][number],
+                counts["unstored"][number],
                 outcomes[number],
                 stop_reason=self._reason(counts["error"], outcomes, number),
             )
@@ -1251,7 +1261,7 @@ class Recorder:
             # Whoever has not set up logging is told by a warning or an exception.
             verdicts.log(
                 level,
-                "%s ended (%s%s): %d samples in all, lost %d%s",
+                "%s ended (%s%s): %d samples in all, lost %d%s%s",
                 self,
                 report.stop_reason,
                 # On one line.
@@ -1259,6 +1269,7 @@ class Recorder:
                 report.samples,
                 report.lost,
                 " and an unknown number more" if report.lost_unknown else "",
+                f", {report.unstored} not stored" if report.unstored else "",
             )
 
     # -- what goes into the file --------------------------------------------------------------
@@ -1273,10 +1284,6 @@ class Recorder:
         }
 
     def _final_properties(self, reason: str, outcomes: list[Outcome]) -> dict[str, Property]:
-        gaps = [count for outcome in outcomes for _, count, _ in outcome.gaps]
-        counts = None if self._native is None else self._native.stats()
-        # By the ring; final, because nothing comes any more.
-        dropped = 0 if counts is None else sum(stream["dropped_samples"] for stream in counts["streams"])
         acquired = [outcome.acquired for outcome in outcomes]
         wanted = self.wanted
         return {
@@ -1284,8 +1291,6 @@ class Recorder:
             "daqring.reader": "; ".join(
                 dict.fromkeys(acquisition.reader_kind for acquisition in self._acquisitions)
             ),
-            "daqring.lost": sum(count or 0 for count in gaps) + dropped,
-            "daqring.lost_unknown": None in gaps,
             **({} if wanted is None else {"daqring.requested": wanted}),
             **({} if None in acquired else {"daqring.acquired": sum(count or 0 for count in acquired)}),
         }

@@ -54,7 +54,7 @@ class _Figures:
     samples: int
     #: Blocks in the log: each is a TDMS segment, or a part of one where blocks are gathered.
     blocks: int
-    #: Samples per channel that the driver acquired and that are not in the log, as far as counted.
+    #: Samples per channel that were lost on their way into the log, as far as counted: the holes in it.
     lost: int
     #: Whether samples are missing whose number nobody knows.
     lost_unknown: bool
@@ -103,19 +103,24 @@ class _Figures:
     error: str | None = None
     #: Samples per channel that were acquired and deliberately not recorded (a trigger's gate): no loss.
     gated: int = 0
+    #: Samples per channel that were acquired after the last one in the log, as far as the driver tells, and
+    #: are not there because an error (a full disk, a stage, the device) ended the recording: no hole.
+    unstored: int = 0
 
     @property
     def complete(self) -> bool:
         """Whether every sample that was asked for is in the log, or was gated, and nothing went wrong."""
         return (
             not self.samples_lost
+            and not self.unstored
             and self.error is None
             and (self.requested is None or self.samples_per_channel + self.gated == self.requested)
         )
 
     @property
     def samples_lost(self) -> bool:
-        """Whether samples that the device acquired in the asked range are missing."""
+        """Whether samples are missing between others, or because a buffer was full. What was not stored
+        because an error ended the recording is counted by :attr:`unstored`."""
         return self.lost > 0 or self.lost_unknown
 
 
@@ -134,6 +139,7 @@ class StreamReport(_Figures):
         asked = "" if self.requested is None else f" of {self.requested:,}"
         clock = "" if self.clock_of is None else f", clocked by {self.clock_of}"
         lost = f"{self.lost:,}" + (" and an unknown number more" if self.lost_unknown else "")
+        lost += f", not stored {self.unstored:,}" if self.unstored else ""
         return (
             f"{self.group}: {self.samples_per_channel:,} samples{asked} on each of "
             f"{len(self.channels)} channels at {self.rate:,.12g} S/s{clock}, lost {lost}, "
@@ -254,6 +260,7 @@ class Report(_Figures):
                 f"{self.samples:,} in all, in {self.blocks:,} blocks",
             ),
             ("lost", lost),
+            *((("not stored", words),) if (words := self.unstored_words()) else ()),
             *((("gated", f"{self.gated:,} samples, deliberately not recorded"),) if self.gated else ()),
             *((f"gap {number}", text) for number, text in enumerate(self.gap_lines(), 1)),
             *((f"stream {number}", str(stream)) for number, stream in enumerate(self._several(), 1)),
@@ -289,6 +296,17 @@ class Report(_Figures):
 
     def _several(self) -> tuple[StreamReport, ...]:
         return self.streams if len(self.streams) > 1 else ()
+
+    def unstored_words(self) -> str:
+        """What was acquired and is not in the file because an error ended the recording; empty: nothing."""
+        if not self.unstored:
+            return ""
+        parts = [
+            f"{stream.unstored:,} samples" + (f" of {stream.group!r}" if self._several() else "")
+            for stream in self.streams
+            if stream.unstored
+        ]
+        return f"the last {', '.join(parts)} acquired on each channel are not in the file"
 
     def gap_lines(self) -> list[str]:
         """The holes in words; with several tasks with the group that each is in."""
@@ -333,6 +351,7 @@ def combine(
         gated=sum(stream.gated for stream in streams),
         blocks=sum(stream.blocks for stream in streams),
         lost=sum(stream.lost for stream in streams),
+        unstored=sum(stream.unstored for stream in streams),
         lost_unknown=lost_unknown or any(stream.lost_unknown for stream in streams),
         gaps=tuple(gap for stream in streams for gap in stream.gaps),
         acquired=sum(acquired) if len(acquired) == len(streams) else None,

@@ -26,6 +26,8 @@ mod thread;
 pub use functions::{Addresses, Functions, SUPPORTED};
 pub use gap::{Cause, Gap, LOST_UNKNOWN};
 pub use lateness::Lateness;
-pub use reader::{ClockSink, Ending, Outcome, Pace, Progress, Reader, ReaderOptions, StartSink};
+pub use reader::{
+    ClockSink, Ending, Losses, Outcome, Pace, Progress, Reader, ReaderOptions, StartSink,
+};
 pub use status::{DriverError, code};
 pub use task::{DriverTask, ReadResult, SampleType};

@@ -120,10 +120,13 @@ pub enum Ending {
 pub struct Outcome {
     /// Why it ended.
     pub ending: Ending,
-    /// A loss at the end, that no block tells.
+    /// A loss at the end, that no block tells; what the ring dropped last, it knows itself.
     pub gap: Option<Gap>,
     /// Index of the sample after the last one read.
     pub position: u64,
+    /// Index of the sample after the last one that was acquired, as far as the driver tells; not before
+    /// the position.
+    pub reached: u64,
     /// Samples that the driver says it acquired, where it says so.
     pub acquired: Option<u64>,
     /// For how long samples had been waiting when they were read.
@@ -143,6 +146,45 @@ pub struct Progress {
     pub backlog: u64,
     /// Most that were seen there.
     pub backlog_high_water: u64,
+    /// The losses until now.
+    pub losses: Losses,
+}
+
+/// How much was lost: the sum of [`Reader::gaps`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Holes.
+    pub gaps: u64,
+    /// Samples in them, as far as counted.
+    pub samples: u64,
+    /// Holes whose size nobody knows.
+    pub unknown: u64,
+}
+
+/// The losses, and their sum, which is looked at far more often.
+#[derive(Default)]
+struct Gaps {
+    list: Vec<Gap>,
+    sum: Losses,
+}
+
+impl Gaps {
+    fn push(&mut self, gap: Gap) {
+        self.list.push(gap);
+        self.sum.gaps += 1;
+        match gap.count {
+            Some(count) => self.sum.samples += count,
+            None => self.sum.unknown += 1,
+        }
+    }
+
+    /// So many more samples are lost at the end of the last gap.
+    fn grow(&mut self, samples: u64) {
+        if let Some(count) = self.list.last_mut().and_then(|gap| gap.count.as_mut()) {
+            *count += samples;
+            self.sum.samples += samples;
+        }
+    }
 }
 
 #[derive(Default)]
@@ -154,7 +196,7 @@ struct Shared {
     short_reads: AtomicU64,
     backlog: AtomicU64,
     backlog_high_water: AtomicU64,
-    gaps: Mutex<Vec<Gap>>,
+    gaps: Mutex<Gaps>,
     outcome: Mutex<Option<Outcome>>,
     ended: Condvar,
     producer: Mutex<Option<SlotProducer>>,
@@ -228,7 +270,7 @@ impl Reader {
 
     /// The losses until now, in order.
     pub fn gaps(&self) -> Vec<Gap> {
-        lock(&self.shared.gaps).clone()
+        lock(&self.shared.gaps).list.clone()
     }
 
     /// The counters now.
@@ -238,6 +280,7 @@ impl Reader {
             short_reads: self.shared.short_reads.load(Relaxed),
             backlog: self.shared.backlog.load(Relaxed),
             backlog_high_water: self.shared.backlog_high_water.load(Relaxed),
+            losses: lock(&self.shared.gaps).sum,
         }
     }
 }
@@ -291,6 +334,11 @@ fn read_task(
     .unwrap_or_else(|payload| Ending::Panicked(panic_message(&*payload)));
     reading.tell_resume();
     let acquired = reading.task.acquired();
+    let reached = match reading.options.pace {
+        Pace::Steady | Pace::Unsteady => acquired.map_or(0, |count| count + reading.shift),
+        // Of records, the driver also counts what it keeps for their begin.
+        Pace::Records { .. } | Pace::OnDemand(_) => 0,
+    };
     if stop_task {
         // A task that failed or is gone need not be stopped, and the reason was told already.
         let _ = reading.task.stop();
@@ -299,6 +347,7 @@ fn read_task(
         ending,
         gap: reading.gap,
         position: reading.position,
+        reached: reached.max(reading.position),
         acquired,
         lateness: reading.lateness,
         ended: Instant::now(),
@@ -395,10 +444,6 @@ impl Reading<'_> {
     fn run(&mut self) -> Ending {
         let ending = self.read_all();
         self.give_away();
-        if self.gap.is_none() {
-            // Nobody else tells of what was dropped last.
-            self.gap = self.dropped.take();
-        }
         match ending {
             Ok(Some(error)) if !self.shared.abandoned.load(Relaxed) => {
                 self.note_loss(&error);
@@ -712,18 +757,16 @@ impl Reading<'_> {
             return;
         }
         self.producer.add_lost(samples);
-        let mut gaps = lock(&self.shared.gaps);
         let before = self.dropped.and_then(|gap| gap.count).unwrap_or(0);
         let gap = Gap {
             first_sample: self.position - before,
             count: Some(before + samples),
             cause: Cause::Overrun,
         };
-        if before > 0 {
-            gaps.pop();
+        match before {
+            0 => lock(&self.shared.gaps).push(gap),
+            _ => lock(&self.shared.gaps).grow(samples),
         }
-        gaps.push(gap);
-        drop(gaps);
         self.dropped = Some(gap);
         self.position += samples;
     }
@@ -736,10 +779,7 @@ impl Reading<'_> {
                 .producer
                 .reserve_until(Instant::now() + Duration::from_millis(250))
             {
-                Ok(slot) => {
-                    self.dropped = None;
-                    return Ok(Some(slot));
-                }
+                Ok(slot) => return Ok(Some(slot)),
                 Err(ReserveError::Closed) => return Err(Closed),
                 Err(ReserveError::Dropped) => return Ok(None),
                 Err(ReserveError::Full) if self.producer.policy() == Policy::Fail => {
@@ -837,6 +877,7 @@ impl Reading<'_> {
             });
         }
         self.position = first_sample + samples;
+        self.dropped = None;
         self.tell_start(0);
         self.filling = Some(Filling {
             slot,
@@ -856,7 +897,15 @@ impl Reading<'_> {
         let head = self.head();
         if from != From::Next || self.filling.is_none() {
             self.give_away();
-            let Some(mut slot) = self.reserve()? else {
+            let reserved = match self.reserve() {
+                Ok(reserved) => reserved,
+                Err(closed) => {
+                    // It was read, and nobody takes it.
+                    self.position += samples;
+                    return Err(closed);
+                }
+            };
+            let Some(mut slot) = reserved else {
                 self.drop_read(samples);
                 return Ok(());
             };

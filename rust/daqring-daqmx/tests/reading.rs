@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use daqring_daqmx::{
-    Addresses, Cause, DriverTask, Ending, Functions, Gap, LOST_UNKNOWN, Outcome, Pace, Reader,
-    ReaderOptions, SampleType,
+    Addresses, Cause, DriverTask, Ending, Functions, Gap, LOST_UNKNOWN, Losses, Outcome, Pace,
+    Reader, ReaderOptions, SampleType,
 };
 use daqring_ring::BlockHeader;
 use daqring_ring::slots::{SlotConsumer, SlotOptions, slot_ring};
@@ -434,12 +434,19 @@ impl Run {
         assert!(self.reader.wait(PATIENCE));
         let state = self.driver.0.lock().unwrap();
         assert_eq!(state.reader_thread, "acquire-test");
+        let (gaps, progress) = (self.reader.gaps(), self.reader.progress());
+        let sum = Losses {
+            gaps: gaps.len() as u64,
+            samples: gaps.iter().filter_map(|gap| gap.count).sum(),
+            unknown: gaps.iter().filter(|gap| gap.count.is_none()).count() as u64,
+        };
+        assert_eq!(progress.losses, sum);
         Done {
             outcome: self.reader.outcome().unwrap(),
-            gaps: self.reader.gaps(),
+            gaps,
             blocks,
             reads: state.reads.clone(),
-            short_reads: self.reader.progress().short_reads,
+            short_reads: progress.short_reads,
             stops: state.stops,
             signals_blocked: state.signals_blocked,
         }
@@ -621,6 +628,8 @@ fn another_error_ends_it_without_a_gap() {
     assert_eq!(samples(&done), [8, 1]);
     assert_eq!((done.outcome.gap, done.gaps), (None, vec![]));
     assert!(matches!(done.outcome.ending, Ending::Driver(error) if error.code == -201_003));
+    // The driver has more than was read.
+    assert_eq!((done.outcome.position, done.outcome.reached), (9, 100));
 }
 
 #[test]

@@ -3,9 +3,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use daqring_log::{Gap, LOST_UNKNOWN, Properties};
+use daqring_log::{Gap, GapCause, LOST_UNKNOWN, Properties};
 use daqring_ring::slots::{SlotMonitor, SlotOptions, SlotProducer, slot_ring_with};
 use daqring_ring::{BlockHeader, EventCount, WaitStrategy};
 
@@ -87,8 +87,8 @@ pub enum TapError {
 pub struct RecordingSummary {
     /// The counters at rest.
     pub stats: RecordingStats,
-    /// Of each stream, where its ring dropped blocks: first sample and number of samples.
-    pub overruns: Vec<Vec<(u64, u64)>>,
+    /// Of each stream, the holes that the sink was told of, in order.
+    pub gaps: Vec<Vec<Gap>>,
     /// What the sink said.
     pub sink: SinkSummary,
 }
@@ -268,7 +268,7 @@ impl Recording {
         for (source, stream) in options.streams.iter().enumerate() {
             let (producer, consumer) = slot_ring_with(stream.slots, Arc::clone(&event))?;
             streams.push(SharedStream {
-                tally: StreamTally::default(),
+                tally: StreamTally::new(stream.slots.policy),
                 monitor: producer.monitor(),
                 slots: stream.slots.slots,
                 start_time: AtomicI64::new(0),
@@ -414,11 +414,6 @@ impl Recording {
                         .snapshot(stream.monitor.counters(), stream.slots)
                 })
                 .collect(),
-            overruns: shared
-                .streams
-                .iter()
-                .map(|stream| stream.tally.overrun_count())
-                .collect(),
             derived: shared
                 .derived
                 .iter()
@@ -494,7 +489,8 @@ impl Recording {
 
     /// Closes the rings, waits until every committed block is written or counted as failed, and
     /// finishes the log, also after a failure. `final_gaps` are losses that no later block tells,
-    /// each with its stream.
+    /// each with its stream; those at the rings are known. Of a stream that a failure kept blocks of out
+    /// of the log, no loss behind these is told.
     ///
     /// `properties` is called with the counters at rest and gives the properties of the log.
     ///
@@ -508,12 +504,15 @@ impl Recording {
         let mut summary = RecordingSummary::default();
         let mut late_error = None;
         if let Some(mut sink) = sink {
-            for &(stream, gap) in final_gaps {
-                self.shared.streams[stream]
-                    .tally
-                    .lost(gap.count.unwrap_or(LOST_UNKNOWN));
-                if let Err(error) = sink.final_gap(stream, gap) {
-                    late_error = Some(error.into());
+            for (stream, gap) in self.untold().chain(final_gaps.iter().copied()) {
+                let tally = &self.shared.streams[stream].tally;
+                // Where a failure kept blocks out, the hole begins with those, and is no loss.
+                if tally.failed_blocks.load(Ordering::Relaxed) > 0 {
+                    continue;
+                }
+                match sink.final_gap(stream, gap) {
+                    Ok(()) => tally.lost(gap),
+                    Err(error) => late_error = Some(error.into()),
                 }
             }
             match sink.finish(properties(&self.stats())) {
@@ -523,9 +522,24 @@ impl Recording {
         }
         summary.stats = self.stats();
         let streams = self.shared.streams.iter();
-        summary.overruns = streams.map(|stream| stream.tally.overruns()).collect();
+        summary.gaps = streams.map(|stream| stream.tally.gaps()).collect();
         let error = self.shared.error().take().or(late_error);
         (summary, error)
+    }
+
+    /// What was lost at the rings last, where no block followed that could tell it.
+    fn untold(&self) -> impl Iterator<Item = (usize, Gap)> {
+        let streams = self.shared.streams.iter().enumerate();
+        streams.filter_map(|(number, stream)| {
+            let count = stream.monitor.counters().untold;
+            let gap = Gap {
+                first_sample: stream.tally.end.load(Ordering::Relaxed),
+                count: (count != LOST_UNKNOWN).then_some(count),
+                cause: GapCause::Overrun,
+                host_time_ns: unix_ns(),
+            };
+            (count > 0).then_some((number, gap))
+        })
     }
 
     fn join(&mut self) -> Option<Box<dyn Sink>> {
@@ -564,6 +578,15 @@ fn call_hook(hook: Option<ThreadHook>, role: ThreadRole, shared: &Shared) {
     if let Err(payload) = called {
         shared.fail(EngineError::Panicked(panic_message(&*payload)));
     }
+}
+
+/// Now, in nanoseconds since 1970.
+fn unix_ns() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| {
+            i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
+        })
 }
 
 fn stages_of(options: &[StageOptions]) -> Vec<Arc<dyn Stage>> {

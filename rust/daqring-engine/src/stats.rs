@@ -2,8 +2,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use daqring_log::LOST_UNKNOWN;
-use daqring_ring::{BlockHeader, Counters};
+use daqring_log::Gap;
+use daqring_ring::{BlockHeader, Counters, Policy};
+
+use crate::writer::gap_in_front_of;
 
 /// Counters of one stream that its threads advance; read at any time.
 #[derive(Debug, Default)]
@@ -17,11 +19,23 @@ pub(crate) struct StreamTally {
     pub(crate) failed_samples: AtomicU64,
     pub(crate) lost_before: AtomicU64,
     pub(crate) lost_unknown: AtomicU64,
-    /// Where the ring dropped blocks: first sample and number.
-    overruns: Mutex<Vec<(u64, u64)>>,
+    /// The holes that the sink was told of.
+    gaps: Mutex<Vec<Gap>>,
+    /// Whether the ring itself drops blocks, and in how many places it did.
+    ring_drops: bool,
+    overruns: AtomicU64,
+    /// Index after the last sample that was written, gated or told as lost.
+    pub(crate) end: AtomicU64,
 }
 
 impl StreamTally {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self {
+            ring_drops: policy == Policy::DropOldest,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn failed(&self, samples: u64) {
         self.failed_blocks.fetch_add(1, Relaxed);
         self.failed_samples.fetch_add(samples, Relaxed);
@@ -42,37 +56,33 @@ impl StreamTally {
 
     fn lost_in_front_of(&self, header: &BlockHeader) {
         if header.gap != 0 || header.lost_before != 0 {
-            self.lost(header.lost_before);
+            self.lost(gap_in_front_of(header));
         }
-        // A ring that drops blocks leaves the cause to others.
-        if header.gap == 0 && header.lost_before != 0 && header.lost_before != LOST_UNKNOWN {
-            self.overruns_locked().push((
-                header.first_sample.saturating_sub(header.lost_before),
-                header.lost_before,
-            ));
+        if self.ring_drops && header.gap == 0 && header.lost_before != 0 {
+            self.overruns.fetch_add(1, Relaxed);
         }
+        let end = header.first_sample.saturating_add(header.samples);
+        self.end.store(end, Relaxed);
     }
 
-    fn overruns_locked(&self) -> MutexGuard<'_, Vec<(u64, u64)>> {
+    fn gaps_locked(&self) -> MutexGuard<'_, Vec<Gap>> {
         // A panic between two pushes leaves whole entries.
-        self.overruns.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn overrun_count(&self) -> usize {
-        self.overruns_locked().len()
+    pub(crate) fn gaps(&self) -> Vec<Gap> {
+        self.gaps_locked().clone()
     }
 
-    pub(crate) fn overruns(&self) -> Vec<(u64, u64)> {
-        self.overruns_locked().clone()
-    }
-
-    /// Counts a loss: samples per channel, [`LOST_UNKNOWN`] where the number is not known.
-    pub(crate) fn lost(&self, samples: u64) {
-        if samples == LOST_UNKNOWN {
-            self.lost_unknown.fetch_add(1, Relaxed);
-        } else {
-            self.lost_before.fetch_add(samples, Relaxed);
-        }
+    /// Counts a loss that the sink was told of.
+    pub(crate) fn lost(&self, gap: Gap) {
+        match gap.count {
+            None => self.lost_unknown.fetch_add(1, Relaxed),
+            Some(count) => self.lost_before.fetch_add(count, Relaxed),
+        };
+        let end = gap.first_sample.saturating_add(gap.count.unwrap_or(0));
+        self.end.fetch_max(end, Relaxed);
+        self.gaps_locked().push(gap);
     }
 
     pub(crate) fn snapshot(&self, ring: Counters, slots: usize) -> StreamStats {
@@ -91,6 +101,8 @@ impl StreamTally {
             failed_samples: self.failed_samples.load(Relaxed),
             lost: self.lost_before.load(Relaxed),
             lost_unknown: self.lost_unknown.load(Relaxed),
+            overruns: self.overruns.load(Relaxed),
+            end: self.end.load(Relaxed),
         }
     }
 }
@@ -122,10 +134,15 @@ pub struct StreamStats {
     pub failed: u64,
     /// Samples in failed blocks.
     pub failed_samples: u64,
-    /// Samples that the producers reported as lost, in front of a block or at the end.
+    /// Samples whose loss the sink was told of, in front of a block or at the end. What a failure kept
+    /// out of the log is not among them.
     pub lost: u64,
     /// Gaps of unknown size.
     pub lost_unknown: u64,
+    /// Places in which the ring itself dropped blocks.
+    pub overruns: u64,
+    /// Index after the last sample that was written, gated or told as lost; 0 before there is any.
+    pub end: u64,
 }
 
 impl StreamStats {
@@ -250,8 +267,6 @@ pub struct DerivedStats {
 pub struct RecordingStats {
     /// One entry per stream.
     pub streams: Vec<StreamStats>,
-    /// Of each stream, in how many places its ring dropped blocks.
-    pub overruns: Vec<usize>,
     /// Streams that stages put out; their indices follow those of `streams`.
     pub derived: Vec<DerivedStats>,
     /// The stages, stream by stream in the order of their work.

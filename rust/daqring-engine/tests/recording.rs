@@ -348,6 +348,31 @@ fn a_panicking_thread_hook_stops_the_recording_and_keeps_what_came_before() {
 }
 
 #[test]
+fn behind_blocks_that_failed_no_loss_is_told() {
+    let (mut sink, notes) = Notebook::new();
+    sink.fail_at = Some(3);
+    let (recording, mut producers) = start(1, 1, vec![], sink);
+    let committed = commit_until_closed(&mut producers[0]);
+    drop(producers);
+    let gap = Gap {
+        first_sample: committed * 10,
+        count: Some(7),
+        cause: GapCause::Overwrite,
+        host_time_ns: 0,
+    };
+    let (summary, error) = recording.finish(&[(0, gap)], |_| Vec::new());
+    assert!(error.is_some());
+    let stream = summary.stats.streams[0];
+    assert_eq!(
+        (stream.written_samples, stream.lost, stream.end),
+        (30, 0, 30)
+    );
+    assert_eq!(stream.failed_samples, committed * 10 - 30);
+    assert!(summary.gaps[0].is_empty());
+    assert!(notes.lock().unwrap().gaps.is_empty());
+}
+
+#[test]
 fn a_failing_stage_of_one_stream_keeps_what_others_committed() {
     struct NotEleven;
     impl Stage for NotEleven {
@@ -856,10 +881,9 @@ fn what_a_ring_drops_is_accounted_for() {
         let (recording, mut producers) = start_with(1, 2, vec![stage], sink, |options| {
             options.streams[0].slots.policy = policy;
         });
-        let mut newest = 0;
         for seq in 0..300 {
             match commit(&mut producers[0], seq) {
-                Ok(()) => newest = seq,
+                Ok(()) => {}
                 Err(ReserveError::Dropped) => producers[0].add_lost(10),
                 Err(ReserveError::Full) => producers[0].add_lost(10),
                 Err(error) => panic!("{error}"),
@@ -871,11 +895,18 @@ fn what_a_ring_drops_is_accounted_for() {
         assert_law(&summary.stats);
         let stream = summary.stats.streams[0];
         assert!(stream.written < 300, "{policy:?} dropped something");
+        // Those that were dropped last are told at the end.
         assert_eq!(
-            stream.written_samples + stream.lost,
-            (newest + 1) * 10,
+            (stream.written_samples + stream.lost, stream.end),
+            (3000, 3000),
             "{policy:?}: {stream:?}"
         );
-        assert_eq!(notes.lock().unwrap().blocks.len() as u64, stream.written);
+        let told: u64 = summary.gaps[0].iter().filter_map(|gap| gap.count).sum();
+        assert_eq!(told, stream.lost);
+        let notes = notes.lock().unwrap();
+        assert_eq!(notes.blocks.len() as u64, stream.written);
+        for (_, gap) in &notes.gaps {
+            assert_eq!(summary.gaps[0].last(), Some(gap));
+        }
     }
 }

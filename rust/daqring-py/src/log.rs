@@ -288,6 +288,15 @@ impl<'py> FromPyObject<'_, 'py> for PropertiesArgument {
     }
 }
 
+/// A count, as an int of that size from Python would be.
+pub(crate) fn count_property(count: u64) -> PropertyValue {
+    match (i32::try_from(count), i64::try_from(count)) {
+        (Ok(count), _) => PropertyValue::I32(count),
+        (_, Ok(count)) => PropertyValue::I64(count),
+        _ => PropertyValue::U64(count),
+    }
+}
+
 fn property_value(value: &Bound<'_, PyAny>) -> PyResult<PropertyValue> {
     if let Ok(value) = value.extract::<bool>() {
         return Ok(PropertyValue::Bool(value));

@@ -264,7 +264,7 @@ impl Reader {
         Ok(self.reader()?.gaps().iter().map(gap_tuple).collect())
     }
 
-    /// The counters now.
+    /// The counters now. `losses`: holes, samples in them, holes of unknown size.
     fn progress<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let progress = self.reader()?.progress();
         let dict = PyDict::new(py);
@@ -272,6 +272,8 @@ impl Reader {
         dict.set_item("short_reads", progress.short_reads)?;
         dict.set_item("backlog", progress.backlog)?;
         dict.set_item("backlog_high_water", progress.backlog_high_water)?;
+        let losses = progress.losses;
+        dict.set_item("losses", (losses.gaps, losses.samples, losses.unknown))?;
         Ok(dict)
     }
 
@@ -294,6 +296,7 @@ impl Reader {
         dict.set_item("message", message)?;
         dict.set_item("gap", outcome.gap.as_ref().map(gap_tuple))?;
         dict.set_item("position", outcome.position)?;
+        dict.set_item("reached", outcome.reached)?;
         dict.set_item("acquired", outcome.acquired)?;
         dict.set_item("ended_ago", outcome.ended.elapsed().as_secs_f64())?;
         let lateness = [

@@ -10,7 +10,8 @@ use daqring_engine::{
     Sink, StreamOptions, StreamStats, WorkStats,
 };
 use daqring_log::{
-    ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Progress, Scale,
+    ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Progress, Properties,
+    PropertyValue, Scale,
 };
 use daqring_ring::slots::{ReserveError, SlotOptions, SlotProducer};
 use daqring_ring::{Policy, WaitStrategy};
@@ -18,7 +19,7 @@ use pyo3::exceptions::{PyBlockingIOError, PyIndexError, PyRuntimeError, PyValueE
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::log::{GroupArgument, LogArgument, PropertiesArgument, log_error};
+use crate::log::{GroupArgument, LogArgument, PropertiesArgument, count_property, log_error};
 use crate::placement::{Placement, PlacementArgument};
 use crate::slot::{Reserved, Slot};
 use crate::stages::{OutputGroup, StageArgument, build};
@@ -553,15 +554,18 @@ impl Recording {
     }
 
     /// Drains the rings, ends the threads and finishes the log. `final_gaps`: (stream, first
-    /// sample, samples lost per channel or None, cause). Returns the counters at rest, what the log
-    /// says of itself, where each stream's ring dropped blocks (first sample, number of samples) and,
-    /// where the recording failed, the exception.
-    #[pyo3(signature = (final_gaps, properties))]
+    /// sample, samples lost per channel or None, cause). `acquired`: for each stream the index of its
+    /// first sample, and that after the last one that should be in the log. Returns the counters at
+    /// rest, of each stream the holes that the log tells (first sample, number or None, cause) and the
+    /// samples that are not in the log without being lost, what the log says of itself and, where the
+    /// recording failed, the exception.
+    #[pyo3(signature = (final_gaps, properties, acquired=Vec::new()))]
     fn finish<'py>(
         &self,
         py: Python<'py>,
         final_gaps: Vec<(usize, u64, Option<u64>, u32)>,
         properties: PropertiesArgument,
+        acquired: Vec<(u64, u64)>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let ended = py.detach(|| {
             let running = self.running().take()?;
@@ -593,14 +597,29 @@ impl Recording {
                     )
                 })
                 .collect();
-            let done = running.finish(&gaps, |_| properties.0);
+            let done = running.finish(&gaps, |stats| {
+                let mut properties = properties.0;
+                properties.extend(losses(stats, &acquired));
+                properties
+            });
             drop(lock(&self.progress).take());
             Some(done)
         });
         let (summary, error) =
             ended.ok_or_else(|| PyRuntimeError::new_err("the recording was finished already"))?;
         let dict = stats_dict(py, &summary.stats)?;
-        dict.set_item("overruns", &summary.overruns)?;
+        let gaps: Vec<Vec<_>> = summary
+            .gaps
+            .iter()
+            .map(|gaps| {
+                let tuples = gaps
+                    .iter()
+                    .map(|gap| (gap.first_sample, gap.count, gap.cause as u32));
+                tuples.collect()
+            })
+            .collect();
+        dict.set_item("gaps", gaps)?;
+        dict.set_item("unstored", unstored(&summary.stats, &acquired))?;
         let log = summary.sink.log.as_ref();
         dict.set_item("file_bytes", log.map(|log| log.bytes))?;
         dict.set_item("files", log.map(|log| log.files.clone()))?;
@@ -620,6 +639,33 @@ impl Recording {
         )?;
         Ok(dict)
     }
+}
+
+/// Of each stream, the samples per channel behind the last one that the log has, up to where it should
+/// have them.
+fn unstored(stats: &RecordingStats, acquired: &[(u64, u64)]) -> Vec<u64> {
+    let streams = stats.streams.iter().zip(acquired);
+    streams
+        .map(|(stream, (first, after))| after.saturating_sub(stream.end.max(*first)))
+        .collect()
+}
+
+/// What the log says of all that is not in it, as far as the counters at rest know it.
+fn losses(stats: &RecordingStats, acquired: &[(u64, u64)]) -> Properties {
+    let lost: u64 = stats.streams.iter().map(|stream| stream.lost).sum();
+    let unknown = stats.streams.iter().any(|stream| stream.lost_unknown > 0);
+    let unstored: u64 = unstored(stats, acquired).iter().sum();
+    let mut properties = vec![
+        ("daqring.lost".to_owned(), count_property(lost)),
+        (
+            "daqring.lost_unknown".to_owned(),
+            PropertyValue::Bool(unknown),
+        ),
+    ];
+    if unstored > 0 {
+        properties.push(("daqring.unstored".to_owned(), count_property(unstored)));
+    }
+    properties
 }
 
 fn group_dict<'py>(py: Python<'py>, group: &GroupSpec) -> PyResult<Bound<'py, PyDict>> {
@@ -658,9 +704,8 @@ fn now_ns() -> i64 {
 fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     let mut streams = Vec::new();
-    for (stream, overruns) in stats.streams.iter().zip(&stats.overruns) {
+    for stream in &stats.streams {
         let entry = PyDict::new(py);
-        entry.set_item("overrun_count", overruns)?;
         for (name, value) in [
             ("slots", stream.slots),
             ("high_water", stream.high_water),
@@ -676,6 +721,7 @@ fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'p
             ("failed_samples", stream.failed_samples),
             ("lost", stream.lost),
             ("lost_unknown", stream.lost_unknown),
+            ("overruns", stream.overruns),
         ] {
             entry.set_item(name, value)?;
         }

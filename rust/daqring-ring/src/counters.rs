@@ -29,6 +29,9 @@ pub struct Counters {
     /// Samples per channel declared by
     /// [`add_lost`](crate::slots::SlotProducer::add_lost).
     pub declared_lost: u64,
+    /// Samples per channel, dropped or declared as lost, that no block tells because none was committed
+    /// since; `u64::MAX` where their number is not known.
+    pub untold: u64,
     /// The most blocks that were ever committed and not yet released.
     pub high_water: u64,
 }

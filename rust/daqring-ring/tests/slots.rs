@@ -175,6 +175,19 @@ fn a_dropped_block_hands_its_own_loss_on() {
 }
 
 #[test]
+fn what_no_block_tells_any_more_is_known() {
+    let (mut producer, mut consumer) = ring(1, Policy::DropOldest, WaitStrategy::Park);
+    producer.add_lost(100);
+    assert_eq!(producer.counters().untold, 100);
+    commit(&mut producer, 0);
+    assert_eq!(producer.counters().untold, 0);
+    producer.reserve().unwrap().abort(); // drops the block, and no other takes its place
+    producer.close();
+    assert_eq!(consumer.acquire().unwrap_err(), AcquireError::Closed);
+    assert_eq!(producer.counters().untold, 101);
+}
+
+#[test]
 fn close_by_the_producer_leaves_the_rest_to_drain() {
     let (mut producer, mut consumer) = ring(4, Policy::Wait, WaitStrategy::Park);
     commit(&mut producer, 0);

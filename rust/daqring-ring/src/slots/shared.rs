@@ -416,6 +416,10 @@ impl Shared {
     }
 
     pub(super) fn counters(&self) -> Counters {
+        let (declared_lost, untold) = {
+            let commits = lock(&self.commits);
+            (commits.declared_lost, commits.lost)
+        };
         Counters {
             reserved: self.reserved.load(Ordering::Relaxed),
             committed: self.tail.load(Ordering::Acquire),
@@ -425,7 +429,8 @@ impl Shared {
             dropped: self.dropped.load(Ordering::Relaxed),
             dropped_samples: self.dropped_samples.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
-            declared_lost: lock(&self.commits).declared_lost,
+            declared_lost,
+            untold,
             high_water: self.high_water(),
         }
     }
