@@ -6,6 +6,10 @@ use std::ptr::NonNull;
 /// Every slot starts on a multiple of this: a page, and what direct I/O asks for.
 pub(crate) const ALIGN: usize = 4096;
 
+/// What is touched before a ring that wants its pages ready is handed out. The
+/// rest follows beside its use, where the system can do that.
+const FIRST: usize = 32 << 20;
+
 /// Why a ring of slots could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,6 +55,8 @@ impl std::error::Error for ArenaError {}
 
 /// Zeroed memory for `slots` slots, each on a boundary of [`ALIGN`].
 pub(crate) struct Arena {
+    /// Has to end before the memory is given back.
+    faulting: Option<memory::Faulting>,
     base: NonNull<u8>,
     bytes: usize,
     stride: usize,
@@ -75,15 +81,23 @@ impl Arena {
             .checked_mul(slots)
             .filter(|&bytes| bytes <= isize::MAX as usize - 2 * ALIGN)
             .ok_or(too_large)?;
-        let arena = Self {
+        let mut arena = Self {
+            faulting: None,
             base: memory::take(bytes).ok_or(ArenaError::OutOfMemory { bytes })?,
             bytes,
             stride,
         };
         if prefault {
-            for page in (0..bytes).step_by(ALIGN) {
+            // The slots that are used first, and again and again while the
+            // consumers keep up, are the first ones.
+            arena.faulting = memory::fault_behind(arena.base, FIRST.min(bytes), bytes);
+            let now = match arena.faulting {
+                Some(_) => FIRST.min(bytes),
+                None => bytes,
+            };
+            for page in (0..now).step_by(ALIGN) {
                 // SAFETY: `page` is inside the memory just taken, which nobody
-                // else knows yet. Volatile, or the write of zero to zeroed
+                // else writes yet. Volatile, or the write of zero to zeroed
                 // memory could be left out.
                 unsafe { arena.base.add(page).write_volatile(0) };
             }
@@ -101,6 +115,8 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
+        // Ends the thread that works on the memory.
+        self.faulting = None;
         // SAFETY: taken with the same size in `new`, and given back once.
         unsafe { memory::give(self.base, self.bytes) };
     }
@@ -110,6 +126,82 @@ impl Drop for Arena {
 #[cfg(all(target_os = "linux", not(daqring_portable), not(loom)))]
 mod memory {
     use std::ptr::{NonNull, null_mut};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread::JoinHandle;
+    use std::time::{Duration, Instant};
+
+    /// A recording that ends sooner never needs the rest.
+    const DELAY: Duration = Duration::from_secs(1);
+    /// Made ready at a time: so long, at most, is the wait for the thread to end.
+    const PIECE: usize = 2 << 20;
+    /// Rests so many times as long as it works: the stream comes first.
+    const REST: u32 = 2;
+
+    /// A thread that makes pages ready; ends when it is dropped.
+    pub(super) struct Faulting {
+        stop: Arc<AtomicBool>,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    struct Pages(NonNull<u8>);
+    // SAFETY: an address, which the kernel is asked about and nobody reads.
+    unsafe impl Send for Pages {}
+
+    /// Makes the pages from `from` to `end` ready while they are in use. `None`:
+    /// there are none, or this system cannot do it.
+    ///
+    /// The memory must be that of one `take` and outlive what is returned.
+    pub(super) fn fault_behind(base: NonNull<u8>, from: usize, end: usize) -> Option<Faulting> {
+        // Since Linux 5.14; it is also the proof that the first piece can be had.
+        if from >= end || !populate(base, from, (end - from).min(PIECE)) {
+            return None;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let (pages, stopped) = (Pages(base), Arc::clone(&stop));
+        let thread = std::thread::Builder::new()
+            .name("daqring-pages".to_owned())
+            .spawn(move || {
+                let pages = pages;
+                let mut rest = DELAY;
+                for at in (from + PIECE..end).step_by(PIECE) {
+                    std::thread::park_timeout(rest);
+                    if stopped.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let begin = Instant::now();
+                    // Pages that are not to be had now are faulted when they are used.
+                    populate(pages.0, at, (end - at).min(PIECE));
+                    rest = begin.elapsed() * REST;
+                }
+            })
+            .ok()?;
+        Some(Faulting {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Faults pages in without a change of what is in them.
+    fn populate(base: NonNull<u8>, at: usize, bytes: usize) -> bool {
+        // SAFETY: the pages are in a mapping that lives, and their contents stay
+        // as they are, whoever reads or writes them meanwhile.
+        unsafe {
+            let start = base.as_ptr().add(at).cast();
+            libc::madvise(start, bytes, libc::MADV_POPULATE_WRITE) == 0
+        }
+    }
+
+    impl Drop for Faulting {
+        fn drop(&mut self) {
+            self.stop.store(true, Ordering::Relaxed);
+            if let Some(thread) = self.thread.take() {
+                thread.thread().unpark();
+                // It does nothing that could panic.
+                let _ = thread.join();
+            }
+        }
+    }
 
     /// Where the saving in page-table walks is worth having.
     const HUGE_FROM: usize = 4 << 20;
@@ -150,6 +242,13 @@ mod memory {
     use std::alloc::{Layout, alloc_zeroed, dealloc};
     use std::ptr::NonNull;
 
+    /// Not on this system.
+    pub(super) enum Faulting {}
+
+    pub(super) fn fault_behind(_: NonNull<u8>, _: usize, _: usize) -> Option<Faulting> {
+        None
+    }
+
     pub(super) fn take(bytes: usize) -> Option<NonNull<u8>> {
         let layout = Layout::from_size_align(bytes, super::ALIGN).ok()?;
         // SAFETY: `bytes` is not zero: neither slots nor their sizes are.
@@ -185,6 +284,44 @@ mod tests {
             let bytes = unsafe { std::slice::from_raw_parts(arena.slot(2).as_ptr(), 8192) };
             assert!(bytes.iter().all(|&byte| byte == 0));
         }
+    }
+
+    #[cfg(all(target_os = "linux", not(daqring_portable)))]
+    #[test]
+    fn pages_become_ready_beside_their_use_and_keep_what_is_in_them() {
+        const BYTES: usize = FIRST + (9 << 20) + 5 * ALIGN;
+        let arena = Arena::new(ALIGN, BYTES / ALIGN, true).unwrap();
+        let ready = || {
+            let mut pages = vec![0u8; BYTES / ALIGN];
+            // SAFETY: the arena's own mapping, and a byte for each of its pages.
+            let told =
+                unsafe { libc::mincore(arena.base.as_ptr().cast(), BYTES, pages.as_mut_ptr()) };
+            assert_eq!(told, 0);
+            pages.iter().filter(|&&page| page & 1 == 1).count()
+        };
+        assert!(ready() >= FIRST / ALIGN);
+        let slots = (0..(BYTES / ALIGN) as u32).step_by(97);
+        for slot in slots.clone() {
+            // SAFETY: nobody else has this arena.
+            unsafe { arena.slot(slot).write_bytes(slot as u8, ALIGN) };
+        }
+        let begin = std::time::Instant::now();
+        while arena.faulting.is_some() && ready() < BYTES / ALIGN {
+            assert!(
+                begin.elapsed().as_secs() < 60,
+                "{} pages are ready",
+                ready()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert_eq!(ready(), BYTES / ALIGN);
+        for slot in slots {
+            // SAFETY: as above.
+            let bytes = unsafe { std::slice::from_raw_parts(arena.slot(slot).as_ptr(), ALIGN) };
+            assert!(bytes.iter().all(|&byte| byte == slot as u8), "slot {slot}");
+        }
+        // Given back before the thread has done all, too.
+        drop(Arena::new(ALIGN, BYTES / ALIGN, true).unwrap());
     }
 
     #[test]
