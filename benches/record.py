@@ -11,9 +11,10 @@ are interleaved. Speeds, ratios and CPU are medians over the repetitions, a rati
 within each repetition. CPU is user + system time of this process; source, start and end included. What to
 subtract:
 
-- "source alone" is what the simulated device costs, read by nidaqmx into one array;
 - "publish only" is the native reader with ring and workers, but without a log, with the same reads; the
-  column "above" counts CPU above it.
+  column "above" of the first table counts CPU above it;
+- "source alone" is what the simulated device costs, read by nidaqmx into one array; "above" beside the recipe
+  counts CPU above that.
 
 `nidaqlib`, which streams blocks of nidaqmx by asyncio, is measured where it is installed (`pip install
 nidaqlib`; it needs Python 3.13). It hands out float64 volts, so its file is four times as large; its MB/s
@@ -403,8 +404,8 @@ def recipes(total: int, repeats: int, path: Path) -> dict[str, object]:
     times = rows[RECORD]["mb_per_s"] / rows[best]["mb_per_s"]
     share = rows[RECORD]["cpu_s_per_gb_above"] / rows[best]["cpu_s_per_gb_above"]
     print(
-        f"Against the recipe at its best ({best.rsplit(', ')[1]}): {times:.2f} times, {share:.2f} of the CPU, "
-        "the source's subtracted"
+        f"Against the recipe at its best ({best.rsplit(', ')[1]}): {times:.2f} times, "
+        f"{share:.2f} of the CPU, the source's subtracted"
     )
     results["against_the_best_binary"] = {"recipe": best, "times": times, "cpu_above_source": share}
     return results
