@@ -316,7 +316,7 @@ def test_stop_keeps_what_was_acquired(make_task, tmp_path):
 def test_close_is_idempotent_and_works_unstarted(make_task, tmp_path):
     task = make_task()
     recorder = daqring.Recorder(task, tmp_path / "run.tdms", samples=100)
-    with pytest.raises(RuntimeError, match="no report"):
+    with pytest.raises(RuntimeError, match="was not started"):
         recorder.close()
     recorder.start()
     first = recorder.close()

@@ -512,7 +512,10 @@ def _wanted(seconds: float | None, samples: int | None, source: TaskSource) -> i
         wanted = max(1, round(positive("seconds", seconds) * source.rate))
     elif samples is not None:
         try:
-            wanted = operator.index(samples)
+            # Of 1e6 everybody knows what is meant.
+            given: Any = samples
+            whole = isinstance(given, float) and given.is_integer()
+            wanted = operator.index(int(given) if whole else given)
         except TypeError:
             raise TaskError(f"samples must be a whole number, not {samples!r}") from None
         if wanted < 1:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from queue import Empty
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -341,6 +341,11 @@ class BlockRing:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "a daqring.BlockRing cannot be pickled or copied: it belongs to the threads of one process"
+        )
 
     def __repr__(self) -> str:
         return f"<BlockRing of {self.slots} blocks {self.shape} {self.dtype}, {self.qsize()} waiting>"

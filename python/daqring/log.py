@@ -14,7 +14,7 @@ import operator
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal, NoReturn, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +83,19 @@ def existing_file(path: str | os.PathLike[str]) -> str:
     return name
 
 
-class _File:
+class _Opened:
+    """What holds an open file."""
+
+    path: str
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "an open log cannot be pickled or copied: give the path to the other process, and "
+            f"daqring.open({self.path!r}) there"
+        )
+
+
+class _File(_Opened):
     """A file of a recording."""
 
     def __init__(self, path: str) -> None:
@@ -132,7 +144,7 @@ def _in_order(files: list[_File]) -> list[_File]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Part:
+class _Part(_Opened):
     """The values of a channel in one group of one file."""
 
     native: _native.LogFile
@@ -1030,6 +1042,10 @@ class Log:
         Raises:
             KeyError: There is none, or several groups have it.
         """
+        if not isinstance(name, str):
+            raise KeyError(
+                f"channels go by their names, not by {name!r}; a number of samples is log[name][:n]"
+            )
         alone = [channel for channel in self.channels if channel.name == name]
         if len(alone) == 1:
             return alone[0]
@@ -1041,6 +1057,8 @@ class Log:
         if alone:
             names = ", ".join(repr(f"{channel.group}/{channel.name}") for channel in alone)
             raise KeyError(f"several groups have a channel {name!r}; say which: {names}")
+        if name in self.groups:
+            raise KeyError(f"{name!r} is a group, not a channel; log.groups[{name!r}] is it")
         names = ", ".join(repr(channel.name) for channel in self.channels[:8]) or "none"
         raise KeyError(f"there is no channel {name!r} in {self.path}; there are: {names}")
 

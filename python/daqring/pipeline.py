@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from daqring._crew import IDLE, Crew, Member, short
 from daqring.queue import Empty, Queue, ShutDown
-from daqring.workers import close_generator, refuse_coroutine, stage_name
+from daqring.workers import close_generator, need_whole, refuse_coroutine, stage_name
 
 __all__ = ["Pipeline"]
 
@@ -503,6 +503,12 @@ class Pipeline(Generic[T]):
         self._last: _Stage = stage
         self._graph_.stages.append(stage)
 
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "a daqring.Pipeline cannot be pickled or copied: it belongs to the threads of one process; a "
+            "stage that is to compute in others takes executor=ProcessPoolExecutor()"
+        )
+
     @property
     def _graph(self) -> _Graph:
         return self._graph_.whole()
@@ -579,6 +585,7 @@ class Pipeline(Generic[T]):
         name: str | None,
     ) -> Pipeline[Any]:
         refuse_coroutine(function)
+        need_whole("workers", workers)
         if workers < 0:
             raise ValueError(f"'workers' must not be negative: {workers}")
         name = name or stage_name(function)
@@ -621,6 +628,7 @@ class Pipeline(Generic[T]):
 
         ``within`` seconds after its first item a list goes on however short it is.
         """
+        need_whole("size", size)
         if size < 1:
             raise ValueError(f"a batch holds at least 1 item, not {size}")
         return self._extend(_Batch(size, within, name, self._continue()), maxsize)
@@ -781,5 +789,6 @@ def _same(item: Any) -> Any:
 
 
 def _need_workers(workers: int) -> None:
+    need_whole("workers", workers)
     if workers < 1:
         raise ValueError(f"a stage needs at least 1 worker, not {workers}")

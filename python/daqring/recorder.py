@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -472,6 +472,12 @@ class Recorder:
                 raise DriverError(f"task {acquisition.name!r}: {error}", error.code) from error
             raise
 
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "a Recorder cannot be pickled or copied: it belongs to this process; others can read what it "
+            "records, by daqring.open"
+        )
+
     def __repr__(self) -> str:
         names = ", ".join(acquisition.name for acquisition in self._acquisitions)
         return f"<Recorder of {names} into {'nothing' if self._path is None else str(self._path)!r}>"
@@ -487,7 +493,7 @@ class Recorder:
         if self._report is not None:
             return True
         if self._native is None:
-            raise RuntimeError("the recorder is not running")
+            raise self._not_running()
         self._warn_of_disk(stacklevel=3)
         if self._watch is None:
             (acquisition,) = self._acquisitions
@@ -551,10 +557,12 @@ class Recorder:
             RuntimeError: It is still running or never ran.
         """
         if self._report is None:
+            if self._monitor is None and not self._closed:
+                raise self._not_running()
             raise RuntimeError(
                 "there is no report: the recorder never ran"
                 if self._closed
-                else "there is no report before the recorder is closed"
+                else "there is no report before the recorder is closed: call close(), or leave its with block"
             )
         return self._report
 
@@ -566,13 +574,18 @@ class Recorder:
         """
         self._check_process()
         if self._monitor is None or self._report is not None:
-            raise RuntimeError("the recorder is not running")
+            raise self._not_running()
         return self._monitor.look(self)
 
     @property
     def name(self) -> str | None:
         """What ``daqring top`` calls the running recorder; ``None`` where it does not show it."""
         return None if self._monitor is None else self._monitor.name
+
+    def _not_running(self) -> RuntimeError:
+        if self._monitor is None:
+            return RuntimeError("the recorder was not started: call start(), or use it in a with block")
+        return RuntimeError("the recorder is not running")
 
     def _called_by_viewers(self) -> str:
         if self._name is not None:
@@ -655,7 +668,7 @@ class Recorder:
         self._check_process()
         counts = None if self._native is None else self._native.stats()
         if counts is None:
-            raise RuntimeError("the recorder is not running")
+            raise self._not_running()
         elapsed = time.monotonic() - self._started_at
         streams = [
             acquisition.stats(stream, elapsed)
@@ -786,6 +799,26 @@ class Recorder:
         number = self._stream_number(stream)
         return self._kept(number, positive("seconds", seconds)).latest(seconds, scaled)
 
+    @overload
+    def tap(
+        self,
+        kind: Literal["blocks"] = "blocks",
+        *,
+        stream: str | None = None,
+        depth: int = 8,
+        rate: float = 1000.0,
+    ) -> Tap: ...
+
+    @overload
+    def tap(
+        self,
+        kind: Literal["envelope"],
+        *,
+        stream: str | None = None,
+        depth: int = 8,
+        rate: float = 1000.0,
+    ) -> EnvelopeTap: ...
+
     def tap(
         self,
         kind: Literal["blocks", "envelope"] = "blocks",
@@ -842,7 +875,7 @@ class Recorder:
     def _live(self) -> _native.Recording:
         self._check_process()
         if self._native is None or self._report is not None:
-            raise RuntimeError("the recorder is not running")
+            raise self._not_running()
         return self._native
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -952,7 +985,7 @@ class Recorder:
     def _running(self) -> _native.Recording:
         self._check_process()
         if self._native is None or self._report is not None:
-            raise RuntimeError("the recorder is not running")
+            raise self._not_running()
         if self._path is None:
             raise RuntimeError("this recorder has no log; give it a path")
         return self._native

@@ -189,7 +189,7 @@ def _samples(seconds: float, rate: float) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class Statistics:
+class Statistics(Stage):
     """Least, greatest, mean and root mean square of each channel, every so many seconds.
 
     A stream of four float64 channels per channel, in its unit: ``<channel> min``, ``max``, ``mean``,
@@ -226,7 +226,7 @@ class Statistics:
 
 
 @dataclasses.dataclass(frozen=True)
-class Envelope:
+class Envelope(Stage):
     """Least and greatest sample of each channel, every so many seconds: what a screen can show.
 
     A stream of two channels per channel, of its data type and scale: ``<channel> min``, ``max``.
@@ -261,7 +261,7 @@ class Envelope:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale:
+class Scale(Stage):
     """Every sample in the channel's unit, as float64 or float32.
 
     With ``only=True`` the samples that it works on are not logged.
@@ -299,7 +299,7 @@ class Scale:
 
 
 @dataclasses.dataclass(frozen=True)
-class Decimate:
+class Decimate(Stage):
     """Every `factor`-th sample behind an anti-alias filter, in the channel's unit.
 
     The filter is a linear-phase FIR of Kaiser's design. With f half the new rate, it is flat from 0
@@ -354,7 +354,7 @@ class Decimate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Trigger:
+class Trigger(Stage):
     """Records what is around an event, instead of everything.
 
     Each trigger makes a record: `pre` seconds before it and `post` seconds from it on, in a group
@@ -458,7 +458,7 @@ def _channel(channel: str | int, stream: StreamInfo, key: str = "channel") -> in
 
 
 @dataclasses.dataclass(frozen=True)
-class DigitalLines:
+class DigitalLines(Stage):
     """The lines of digital ports that were read as integers, a boolean channel for each.
 
     `lines` names them: the channel, its bit (0 is the least significant) and a name. ``None``: all
@@ -518,7 +518,7 @@ block_function: Callable[..., Any] = ctypes.CFUNCTYPE(
 
 
 @dataclasses.dataclass(frozen=True)
-class Native:
+class Native(Stage):
     """Calls a compiled function of your own for every block, on a worker, without the interpreter.
 
     `function` is one of: a ``numba.cfunc``, a ctypes function pointer, a cffi function pointer, a

@@ -76,6 +76,10 @@ class Stream:
         self._over = False
         self._shapes: dict[int, tuple[StreamShape, int]] = {}
 
+    def __repr__(self) -> str:
+        state = "over" if self._over else "running" if self._started else "begins with its first block"
+        return f"<Stream of {self.recorder!r}, {state}>"
+
     @property
     def report(self) -> Report:
         """What was recorded, once the stream is over.

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, NoReturn, Self, TypeVar, overload
 
 from daqring._crew import IDLE, Crew, Member, cancelled, short
 from daqring.queue import Queue, ShutDown
@@ -16,6 +16,7 @@ __all__ = ["Failed", "Progress", "Workers", "cancelled"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S")
 
 _SKIPPED: Any = object()
 _ERRORS_KEPT = 100
@@ -79,6 +80,40 @@ class Workers(Generic[T, R]):
             ...
     """
 
+    @overload
+    def __init__(
+        self,
+        function: Callable[[T], R],
+        workers: int = 4,
+        *,
+        producers: Iterable[Iterable[T] | Callable[[], Iterable[T]]] = (),
+        maxsize: int = 1024,
+        setup: None = None,
+        teardown: Callable[[], Any] | None = None,
+        on_error: Literal["raise", "skip", "return"] = "raise",
+        retries: int = 0,
+        results: bool = False,
+        name: str | None = None,
+        grace: float = 10.0,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        function: Callable[[T, S], R],
+        workers: int = 4,
+        *,
+        producers: Iterable[Iterable[T] | Callable[[], Iterable[T]]] = (),
+        maxsize: int = 1024,
+        setup: Callable[[], S],
+        teardown: Callable[[S], Any] | None = None,
+        on_error: Literal["raise", "skip", "return"] = "raise",
+        retries: int = 0,
+        results: bool = False,
+        name: str | None = None,
+        grace: float = 10.0,
+    ) -> None: ...
+
     def __init__(
         self,
         function: Callable[..., R],
@@ -94,6 +129,7 @@ class Workers(Generic[T, R]):
         name: str | None = None,
         grace: float = 10.0,
     ) -> None:
+        need_whole("workers", workers)
         if workers < 1:
             raise ValueError(f"a pool needs at least 1 worker, not {workers}")
         if retries < 0:
@@ -104,7 +140,7 @@ class Workers(Generic[T, R]):
         self.errors: list[Failed] = []
         self._function = function
         self._workers = workers
-        self._producers = list(producers)
+        self._producers = _checked(producers)
         self._setup = setup
         self._teardown = teardown
         self._on_error = on_error
@@ -273,7 +309,9 @@ class Workers(Generic[T, R]):
                 self._results = Queue(self._queue.maxsize)
             results = self._results
         if results is None:
-            raise RuntimeError("this pool keeps no results: create it with results=True, or iterate first")
+            raise RuntimeError(
+                "this pool keeps no results: make it with results=True, or iterate over it before it starts"
+            )
         return self._iterate(results)
 
     def _iterate(self, results: Queue[Any]) -> Iterator[R]:
@@ -293,6 +331,11 @@ class Workers(Generic[T, R]):
         finally:
             self._reader = None
             self._leave()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "a daqring.Workers cannot be pickled or copied: it belongs to the threads of one process"
+        )
 
     # Inside.
 
@@ -445,6 +488,33 @@ class Workers(Generic[T, R]):
             self._failures += 1
             if len(self.errors) < _ERRORS_KEPT:
                 self.errors.append(failed)
+
+
+def _checked(producers: Any) -> list[Any]:
+    if callable(producers) or not hasattr(producers, "__iter__"):
+        raise TypeError(
+            f"'producers' is a list, with a thread for each of it: producers=[{short(producers)}]"
+        )
+    checked = []
+    # One by one: a source that never ends is noticed by the first item that it gives.
+    for producer in producers:
+        if (
+            not callable(producer)
+            and not hasattr(producer, "__iter__")
+            and not hasattr(producer, "__getitem__")
+        ):
+            raise TypeError(
+                "'producers' are iterables, or functions that return one, with a thread for each, and "
+                f"{short(producer)} is neither; a single source goes into a list: producers=[source]"
+            )
+        checked.append(producer)
+    return checked
+
+
+def need_whole(name: str, value: Any) -> None:
+    """Refuses what is no count, in words."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"'{name}' must be a whole number, not {short(value)}")
 
 
 def stage_name(function: Any) -> str:
