@@ -9,7 +9,12 @@ import time
 import daqring
 import daqring.sim
 import nidaqmx
+import numpy as np
 import pytest
+from daqring import recorder as recorder_module
+from daqring import unclosed
+from daqring.acquisition import Acquisition
+from daqring.source import TaskSource
 from nidaqmx.constants import AcquisitionType
 
 pytestmark = pytest.mark.usefixtures("reader")
@@ -139,3 +144,58 @@ def test_tasks_of_a_function_are_closed_also_without_a_start(simulator, tmp_path
             del recorder
             gc.collect()
     assert made[0]._handle is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "runs"),
+    [
+        (TaskSource, "verify", False),
+        (Acquisition, "prepare", False),
+        (Acquisition, "start", False),
+        (Acquisition, "read", False),
+        (recorder_module, "Monitor", True),
+        (unclosed, "add", True),
+    ],
+)
+@pytest.mark.parametrize("how", ["record", "stream"])
+def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_running(
+    make_task, tmp_path, monkeypatch, owner, name, runs, how
+):
+    task = make_task("Dev1/ai0", 100_000, clock="real")
+    kind, before = type(task), task.in_stream.input_buf_size
+    whole = getattr(owner, name)
+
+    def pressed(*arguments, **options):
+        whole(*arguments, **options)
+        raise KeyboardInterrupt
+
+    path = tmp_path / "a.tdms"
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, pressed)
+        with pytest.raises(KeyboardInterrupt):
+            if how == "record":
+                daqring.record(task, path, progress=False)
+            else:
+                next(iter(daqring.stream(task, path)))
+    assert type(task) is kind
+    assert task.is_task_done()
+    assert task.in_stream.input_buf_size == before
+    assert path.exists() == runs
+    if runs:
+        assert daqring.open(path).finished
+    assert daqring.record(task, tmp_path / "b.tdms", samples=100, progress=False).complete
+
+
+def test_counts_may_be_those_of_numpy(make_task):
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    with daqring.Recorder(task, None, workers=np.int64(2)) as recorder:
+        with recorder.tap(depth=np.int32(3)) as tap:
+            daqring.sim.step(1.0)
+            assert tap.next(20) is not None
+        assert recorder.latest(1e300).shape[0] == 1
+        for depth in (0, 2.0, True, None):
+            with pytest.raises(ValueError, match="depth must be a whole number"):
+                recorder.tap(depth=depth)
+    for workers in (0, 1.0, True, None):
+        with pytest.raises(daqring.TaskError, match="workers must be a whole number"):
+            daqring.Recorder(task, None, workers=workers)

@@ -46,7 +46,7 @@ from daqring.readers import Outcome, ReaderChoice
 from daqring.report import Report, combine, gravest, work_of
 from daqring.restart import RESTARTS, Restart
 from daqring.source import DtypeChoice, TimesChoice, describe, driver_words
-from daqring.stages import Stages, StreamInfo, plan
+from daqring.stages import Stages, StreamInfo, plan, whole
 from daqring.stages import names as stage_names
 from daqring.start_order import links
 from daqring.taps import EnvelopeTap, History, StreamShape, Tap
@@ -269,7 +269,8 @@ class Recorder:
         self._path = None if path is None else Path(path)
         if self._path is not None and self._path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder, not a file to be made", str(self._path))
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        threads = whole(workers)
+        if threads is None or threads < 1:
             raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
         self._name = name
         self._placement = placement(pin, priority)
@@ -280,7 +281,7 @@ class Recorder:
         if overflow not in ("wait", "drop_newest", "drop_oldest", "fail"):
             raise TaskError(f"overflow must be wait, drop_newest, drop_oldest or fail, not {overflow!r}")
         self._overwrite = bool(overwrite)
-        self._workers = workers
+        self._workers = threads
         self._overflow = overflow
         self._keep_seconds = None if keep_seconds is None else positive("keep_seconds", keep_seconds)
         self._histories: dict[int, History] = {}
@@ -430,23 +431,32 @@ class Recorder:
             raise
         try:
             self._begin(native)
+            self._native = native
         except BaseException:
+            self._native = None
             for acquisition in acquisitions:
                 acquisition.undo()
             for path in native.finish([], {})["files"] or ():
                 Path(path).unlink(missing_ok=True)
             self._tasks.close()
             raise
-        self._native = native
+        try:
+            self._look_after()
+        except BaseException:
+            # Such as Ctrl-C: it runs, and nobody would end it.
+            self._finish()
+            raise
+        logger.info("recording %s", self)
+
+    def _look_after(self) -> None:
         if self._keep_seconds is not None:
-            for number, acquisition in enumerate(acquisitions):
+            for number, acquisition in enumerate(self._acquisitions):
                 if acquisition.source.dt is not None:
                     self._kept(number, self._keep_seconds)
-        if len(acquisitions) > 1 or self._restart is not None or self._no_samples is not None:
+        if len(self._acquisitions) > 1 or self._restart is not None or self._no_samples is not None:
             self._watch = Watch(self)
         self._monitor = Monitor(self, self._called_by_viewers(), history=self._history)
         unclosed.add(self)
-        logger.info("recording %s", self)
 
     def _begin(self, native: _native.Recording) -> None:
         acquisitions = self._acquisitions
@@ -542,9 +552,9 @@ class Recorder:
         # It may not have been made to its end; and of a parent process there are no threads here.
         if getattr(self, "_pid", None) != os.getpid() or self._report is not None:
             return
-        if self._monitor is not None:
+        if self._native is not None:
             unclosed.forgotten(self)
-        elif self._native is None:
+        else:
             self._give_up()
 
     # -- looking at it ------------------------------------------------------------------------
@@ -842,14 +852,15 @@ class Recorder:
         """
         number = self._stream_number(stream)
         native, shape = self._live(), self._shape(number)
-        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        number_kept = whole(depth)
+        if number_kept is None or number_kept < 1:
             raise ValueError(f"depth must be a whole number of 1 or more, not {depth!r}")
         if kind == "blocks":
-            return Tap(native, number, shape, self._start_ns(number), depth=depth)
+            return Tap(native, number, shape, self._start_ns(number), depth=number_kept)
         if kind == "envelope":
             _check_rate(shape)
             every = max(1, round(1.0 / (positive("rate", rate) * shape.dt)))
-            return EnvelopeTap(native, number, shape, self._start_ns(number), depth=depth, every=every)
+            return EnvelopeTap(native, number, shape, self._start_ns(number), depth=number_kept, every=every)
         raise ValueError(f"kind must be 'blocks' or 'envelope', not {kind!r}")
 
     def _glimpse(self, stream: str) -> Tap:
@@ -1148,16 +1159,16 @@ class Recorder:
     def _finish(self) -> None:
         self._check_process()
         self._end("stopped")
-        if self._native is None and self._report is None:
-            self._give_up()
-        if self._monitor is None or self._report is not None:
+        if self._report is not None:
             return
-        with _unbroken(self, again=self._stop_reason == "interrupted"):
-            self._monitor.end()
-            try:
-                self._finish_log()
-            finally:
-                self._monitor.withdraw()
+        if self._native is None:
+            self._give_up()
+            return
+        with _unbroken(self, again=self._stop_reason == "interrupted"), contextlib.ExitStack() as at_the_end:
+            if self._monitor is not None:
+                at_the_end.callback(self._monitor.withdraw)
+                self._monitor.end()
+            self._finish_log()
 
     def _give_up(self) -> None:
         """Nobody started it: what a function made for it is closed."""

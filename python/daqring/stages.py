@@ -135,7 +135,7 @@ def _number(what: str, value: float, *, least: float = 0.0, above: bool = True) 
     return number
 
 
-def _whole(value: object) -> int | None:
+def whole(value: object) -> int | None:
     """A whole number of any kind, numpy's too; ``None``: it is none."""
     if isinstance(value, bool | np.bool_):
         return None
@@ -324,7 +324,7 @@ class Decimate(Stage):
     of: str | None = None
 
     def __post_init__(self) -> None:
-        factor = _whole(self.factor)
+        factor = whole(self.factor)
         if factor is None or not 2 <= factor <= 10_000:
             raise TaskError(f"factor must be a whole number from 2 to 10,000, not {self.factor!r}")
         if not 40 <= _number("attenuation", self.attenuation) <= 140:
@@ -432,8 +432,8 @@ def _is_line(line: object) -> bool:
     if not isinstance(line, Sequence) or isinstance(line, str) or len(line) != 3:
         return False
     channel, bit, name = line
-    is_place = isinstance(channel, str) or _whole(channel) is not None
-    return is_place and _whole(bit) is not None and isinstance(name, str) and bool(name)
+    is_place = isinstance(channel, str) or whole(channel) is not None
+    return is_place and whole(bit) is not None and isinstance(name, str) and bool(name)
 
 
 def _no_two_alike(what: str, names: Sequence[str]) -> None:
@@ -449,7 +449,7 @@ def _channel(channel: str | int, stream: StreamInfo, key: str = "channel") -> in
                 f"{stream.name!r} has no channel {channel!r}, only {', '.join(stream.channels)}", key=key
             )
         return stream.channels.index(channel)
-    number = _whole(channel)
+    number = whole(channel)
     if number is None or not 0 <= number < len(stream.channels):
         raise Misfit(
             f"channel must be a name or a number below {len(stream.channels)}, not {channel!r}", key=key
@@ -560,7 +560,7 @@ class Native(Stage):
         if "" in names or "time" in names:
             raise TaskError("outputs must not be named '' or 'time', which is the name of their times")
         _no_two_alike("outputs", names)
-        user_data = _whole(self.user_data)
+        user_data = whole(self.user_data)
         if user_data is None or not 0 <= user_data < 1 << (8 * ctypes.sizeof(ctypes.c_void_p)):
             raise TaskError(f"user_data must be an address, not {self.user_data!r}")
 

@@ -174,6 +174,8 @@ class Stream:
                 try:
                     block = self._take(LOOK)
                 except KeyboardInterrupt:
+                    if not self._started:
+                        raise
                     # As for record(): an early end, in order.
                     self._leave("interrupted")
                     self.recorder._result(stacklevel=3)

@@ -14,6 +14,9 @@ import numpy.typing as npt
 from daqring import _native
 from daqring.report import GAP_CAUSES, Gap
 
+#: Samples that can be asked for: more than any memory has.
+MOST = 1 << 62
+
 __all__ = ["Block", "EnvelopeTap", "RecordInfo", "Span", "StreamShape", "Tap"]
 
 
@@ -352,7 +355,9 @@ class History:
     def __init__(self, native: _native.Recording, stream: int, shape: StreamShape, seconds: float) -> None:
         self.seconds = seconds
         self._shape = shape
-        self._tap = _native.Tap(native, stream, samples=max(1, math.ceil(seconds / shape.dt)))
+        self._tap = _native.Tap(
+            native, stream, samples=int(min(max(1.0, math.ceil(seconds / shape.dt)), MOST))
+        )
 
     def latest(self, seconds: float, scaled: bool) -> npt.NDArray[Any]:
         wanted = max(1, round(seconds / self._shape.dt))
