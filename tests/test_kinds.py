@@ -280,6 +280,17 @@ def test_a_port_of_eight_lines_is_bytes(simulator, tmp_path):
         check_file(tmp_path / "run.tdms", report, expected, names=["Dev1/port0"])
 
 
+def test_a_port_of_sixteen_lines_is_read_by_the_function_of_its_width(simulator, tmp_path, reader):
+    simulator(product="USB-6212")
+    with nidaqmx.Task("port") as task:
+        task.di_channels.add_di_chan("Dev1/port0", line_grouping=LineGrouping.CHAN_FOR_ALL_LINES)
+        expected = np.atleast_2d([task.read() for _ in range(300)])
+        report = daqring.record(task, tmp_path / "run.tdms", samples=300, every=1e-4, progress=False)
+        assert (report.dtype, report.reader) == ("uint16", reader)
+        assert expected.max() > 255
+        check_file(tmp_path / "run.tdms", report, expected, names=["Dev1/port0"])
+
+
 @pytest.mark.parametrize("product", ["PXIe-4499", "PXIe-4480"])
 def test_codes_of_32_bits(simulator, tmp_path, product):
     simulator(product=product)
