@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 
 import nptdms
 import numpy as np
@@ -108,6 +109,34 @@ def test_envelope(tmp_path, dtype, scale):
         assert low.raw.dtype == np.dtype(dtype)
         np.testing.assert_array_equal(low[:], values[channel].min(axis=1))
         np.testing.assert_array_equal(high[:], values[channel].max(axis=1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_is_not_a_number_or_infinite(tmp_path, dtype, workers):
+    data = np.random.default_rng(7).normal(size=(3, 8000)).astype(dtype)
+    data[0, [5, 1234, 4000]] = np.nan
+    data[0, 6000:6100] = np.nan
+    data[1, [7, 2000, 3000]] = np.inf, np.inf, -np.inf
+    data[2] = np.nan
+    stages = [Statistics(0.1), Envelope(0.1)]
+    log, _ = run_stages(tmp_path / "a.tdms", data, stages, blocks=BLOCKS, workers=workers)
+    values = data.astype(np.float64).reshape(3, -1, 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of numpy: there is nothing but NaN
+        expected = {
+            "min": np.nanmin(values, axis=2),
+            "max": np.nanmax(values, axis=2),
+            "mean": values.mean(axis=2),
+            "rms": np.sqrt((values**2).mean(axis=2)),
+        }
+    for channel in range(3):
+        for name, rows in expected.items():
+            np.testing.assert_allclose(
+                log[f"statistics/ch{channel} {name}"][:], rows[channel], rtol=1e-12, atol=1e-12
+            )
+        for name in ("min", "max"):
+            np.testing.assert_array_equal(log[f"envelope/ch{channel} {name}"][:], expected[name][channel])
 
 
 def test_a_scale_that_turns_has_no_envelope(tmp_path):

@@ -194,7 +194,9 @@ class Statistics(Stage):
 
     A stream of four float64 channels per channel, in its unit: ``<channel> min``, ``max``, ``mean``,
     ``rms``. Each value stands for the samples from its time on, for `every` seconds. Only whole
-    spans are given out: one that a gap or the end has cut is missing.
+    spans are given out: one that a gap or the end has cut is missing. Samples that are not a number are
+    passed over by ``min`` and ``max``; ``mean`` and ``rms`` are NaN then, and all four where there is no
+    other sample.
 
     Raises:
         TaskError: An argument makes no sense.
@@ -230,6 +232,7 @@ class Envelope(Stage):
     """Least and greatest sample of each channel, every so many seconds: what a screen can show.
 
     A stream of two channels per channel, of its data type and scale: ``<channel> min``, ``max``.
+    Samples that are not a number are passed over, unless there is no other.
 
     Raises:
         TaskError: An argument makes no sense.

@@ -29,6 +29,8 @@ pub(crate) trait Sample: Copy + PartialOrd + Send + Sync + 'static {
     /// Least and greatest value.
     const LEAST: Self;
     const GREATEST: Self;
+    /// What there is of no values: not a number, where the type has that.
+    const NOTHING: Self;
 
     fn values(run: &[u8]) -> &[Self::Bytes];
     fn get(bytes: &Self::Bytes) -> Self;
@@ -39,12 +41,13 @@ pub(crate) trait Sample: Copy + PartialOrd + Send + Sync + 'static {
 }
 
 macro_rules! samples {
-    ($($type:ty, $integer:expr, $least:expr, $greatest:expr;)*) => {$(
+    ($($type:ty, $integer:expr, $least:expr, $greatest:expr, $nothing:expr;)*) => {$(
         impl Sample for $type {
             type Bytes = [u8; size_of::<$type>()];
             const INTEGER: bool = $integer;
             const LEAST: Self = $least;
             const GREATEST: Self = $greatest;
+            const NOTHING: Self = $nothing;
 
             #[inline(always)]
             fn values(run: &[u8]) -> &[Self::Bytes] {
@@ -76,14 +79,14 @@ macro_rules! samples {
 }
 
 samples! {
-    i8, true, i8::MIN, i8::MAX;
-    u8, true, u8::MIN, u8::MAX;
-    i16, true, i16::MIN, i16::MAX;
-    u16, true, u16::MIN, u16::MAX;
-    i32, true, i32::MIN, i32::MAX;
-    u32, true, u32::MIN, u32::MAX;
-    f32, false, f32::NEG_INFINITY, f32::INFINITY;
-    f64, false, f64::NEG_INFINITY, f64::INFINITY;
+    i8, true, i8::MIN, i8::MAX, 0;
+    u8, true, u8::MIN, u8::MAX, 0;
+    i16, true, i16::MIN, i16::MAX, 0;
+    u16, true, u16::MIN, u16::MAX, 0;
+    i32, true, i32::MIN, i32::MAX, 0;
+    u32, true, u32::MIN, u32::MAX, 0;
+    f32, false, f32::NEG_INFINITY, f32::INFINITY, f32::NAN;
+    f64, false, f64::NEG_INFINITY, f64::INFINITY, f64::NAN;
 }
 
 /// Runs an expression with `$S` standing for the type of the samples. The types are those of

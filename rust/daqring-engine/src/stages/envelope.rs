@@ -127,6 +127,8 @@ impl Stage for Envelope {
                 2,
                 move |channel: usize, range: &Range<S>, _: u64, runs: &mut [Vec<u8>]| {
                     let (low, high) = match rising[channel] {
+                        // No sample was a number.
+                        _ if range.low > range.high => (S::NOTHING, S::NOTHING),
                         true => (range.low, range.high),
                         false => (range.high, range.low),
                     };

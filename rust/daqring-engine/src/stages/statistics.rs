@@ -206,7 +206,14 @@ fn in_units(sums: &Sums, count: u64, coefficients: &[f64]) -> [f64; 4] {
             greatest,
             sum,
             squares,
-        } => [least, greatest, sum / n, (squares / n).sqrt()],
+        } => {
+            let (mean, rms) = (sum / n, (squares / n).sqrt());
+            match least > greatest {
+                // No sample was a number.
+                true => [f64::NAN, f64::NAN, mean, rms],
+                false => [least, greatest, mean, rms],
+            }
+        }
         Sums::Codes {
             least,
             greatest,
