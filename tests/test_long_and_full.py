@@ -170,9 +170,12 @@ daqring.sim.install(clock="unthrottled", signal="pattern")
 with nidaqmx.Task() as task:
     task.ai_channels.add_ai_voltage_chan("Dev1/ai0:3")
     task.timing.cfg_samp_clk_timing(1e5, sample_mode=AcquisitionType.CONTINUOUS)
-    log = daqring.LogOptions(reserve=None if sys.argv[3] == "none" else sys.argv[3], warn_left=None)
+    log = daqring.LogOptions(reserve=None if sys.argv[3] == "none" else sys.argv[3], warn_left=None,
+                            segment=None if sys.argv[4] == "50" else "500 kB")
     try:
-        daqring.record(task, sys.argv[1], samples=10_000_000, block_ms=50, log=log, progress=False)
+        daqring.record(
+            task, sys.argv[1], samples=10_000_000, block_ms=float(sys.argv[4]), log=log, progress=False
+        )
         print("no error")
     except daqring.RecordingError as error:
         report = error.report
@@ -183,12 +186,12 @@ with nidaqmx.Task() as task:
 """
 
 
-def fill(where: Path, how: str, reserve: str, keep: Path) -> tuple[int, str]:
+def fill(where: Path, how: str, reserve: str, block_ms: float, keep: Path) -> tuple[int, str]:
     """Fills a small file system, or a file up to a limit; gives the samples reported and the error."""
     script = keep / "fill.py"
     script.write_text(FILL)
     log = where / "full.tdms"
-    record = f"{sys.executable} {script} {log} {how} '{reserve}' && cp {log} {keep}/"
+    record = f"{sys.executable} {script} {log} {how} '{reserve}' {block_ms} && cp {log} {keep}/"
     if how == "mount":
         record = f"mount -t tmpfs -o size=3m tmpfs {where} && {record}"
         command = ["unshare", "--mount", "sh", "-c", record]
@@ -209,15 +212,16 @@ def can_mount() -> bool:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="fills a file system with POSIX means")
+@pytest.mark.parametrize("block_ms", [50, 1], ids=["blocks", "gathered"])
 @pytest.mark.parametrize("reserve", ["none", "500 kB"])
-def test_a_disk_that_is_full_leaves_every_whole_block(tmp_path, reserve):
+def test_a_disk_that_is_full_leaves_every_whole_block(tmp_path, reserve, block_ms):
     """On a real full file system where one may be mounted, else at a limit of the file's size."""
     how = "mount" if can_mount() else "limit"
     if how == "limit" and reserve != "none":
         reserve = "none"
     where = tmp_path / "disk"
     where.mkdir()
-    samples, error = fill(where, how, reserve, tmp_path)
+    samples, error = fill(where, how, reserve, block_ms, tmp_path)
     if how == "mount":
         assert "full" in error or "free" in error or "left" in error
     assert "acquired on each channel are not in the file" in error
@@ -227,7 +231,7 @@ def test_a_disk_that_is_full_leaves_every_whole_block(tmp_path, reserve):
     assert 0 < samples < 10_000_000
     channels = daqring.open(path).channels
     assert {len(channel) for channel in channels} == {samples}
-    assert samples % 5000 == 0
+    assert block_ms == 1 or samples % 5000 == 0
     if how == "mount" and reserve != "none":
         # There was room to finish.
         assert daqring.open(path).finished

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use daqring_log::{Gap, LOST_UNKNOWN, LogError};
+use daqring_log::{Gap, LOST_UNKNOWN, LogError, Stored};
 use daqring_ring::{BlockHeader, RecordMark};
 
 use crate::recording::Shared;
@@ -42,6 +42,16 @@ impl DerivedTally {
     /// A record, or a piece of one.
     fn recorded(&self, number: u64) {
         self.records.fetch_max(number + 1, Relaxed);
+    }
+
+    /// Of what was written, only this is in the log.
+    pub(crate) fn stored_only(&self, stored: Stored) {
+        let (samples, bytes) = (&self.written_samples, &self.written_bytes);
+        let each = bytes.load(Relaxed).checked_div(samples.load(Relaxed));
+        if let Some(each) = each {
+            samples.store(stored.samples, Relaxed);
+            bytes.store(stored.samples * each, Relaxed);
+        }
     }
 
     fn wrote(&self, samples: u64, bytes: usize) {

@@ -517,7 +517,10 @@ impl Recording {
             }
             match sink.finish(properties(&self.stats())) {
                 Ok(done) => summary.sink = done,
-                Err(error) => late_error = Some(error.into()),
+                Err(error) => {
+                    late_error = Some(error.into());
+                    self.correct(&mut *sink);
+                }
             }
         }
         summary.stats = self.stats();
@@ -525,6 +528,20 @@ impl Recording {
         summary.gaps = streams.map(|stream| stream.tally.gaps()).collect();
         let error = self.shared.error().take().or(late_error);
         (summary, error)
+    }
+
+    /// The sink took blocks that it could not store in the end: they are no written ones.
+    fn correct(&self, sink: &mut dyn Sink) {
+        for (number, stream) in self.shared.streams.iter().enumerate() {
+            if let Some(stored) = sink.stored(number) {
+                stream.tally.stored_only(stored);
+            }
+        }
+        for (number, derived) in (self.shared.streams.len()..).zip(&self.shared.derived) {
+            if let Some(stored) = sink.stored(number) {
+                derived.tally.stored_only(stored);
+            }
+        }
     }
 
     /// What was lost at the rings last, where no block followed that could tell it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daqring_log::{
     Block, BlockTimes, ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogError, LogSummary,
-    LogWriter, Progress, Properties, Record, Runs, SyncNeed,
+    LogWriter, Progress, Properties, Record, Runs, Stored, SyncNeed,
 };
 use daqring_ring::BlockHeader;
 
@@ -60,7 +60,13 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// When the end could not be stored.
-    fn finish(self: Box<Self>, properties: Properties) -> Result<SinkSummary, LogError>;
+    fn finish(&mut self, properties: Properties) -> Result<SinkSummary, LogError>;
+
+    /// After a failure to finish: what there is of a stream, where that may be less than was taken.
+    fn stored(&mut self, stream: usize) -> Option<Stored> {
+        let _ = stream;
+        None
+    }
 }
 
 /// Writes blocks to a TDMS log. Syncs that its policy asks for happen on a thread of its own, so that a medium that
@@ -329,20 +335,25 @@ impl Sink for LogSink {
         self.log.note_gap(self.group(stream), gap)
     }
 
-    fn finish(mut self: Box<Self>, properties: Properties) -> Result<SinkSummary, LogError> {
-        let finished = self
-            .write_notes()
-            .and_then(|()| self.log.finish(properties));
-        let syncer = self.syncer.take();
+    fn finish(&mut self, properties: Properties) -> Result<SinkSummary, LogError> {
+        self.write_notes()?;
+        let log = Some(self.log.finish(properties)?);
+        Ok(SinkSummary { log })
+    }
+
+    fn stored(&mut self, stream: usize) -> Option<Stored> {
+        self.log.stored(self.group(stream))
+    }
+}
+
+impl Drop for LogSink {
+    fn drop(&mut self) {
         // Closes the sync handle, also after a failure.
-        drop(self);
-        if let Some(syncer) = syncer {
+        self.log.abandon();
+        if let Some(syncer) = self.syncer.take() {
             // It does nothing that could panic.
             let _ = syncer.join();
         }
-        Ok(SinkSummary {
-            log: Some(finished?),
-        })
     }
 }
 
@@ -367,7 +378,7 @@ impl Sink for NullSink {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _: Properties) -> Result<SinkSummary, LogError> {
+    fn finish(&mut self, _: Properties) -> Result<SinkSummary, LogError> {
         Ok(SinkSummary::default())
     }
 }

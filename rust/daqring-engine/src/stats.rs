@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use daqring_log::Gap;
+use daqring_log::{Gap, Stored};
 use daqring_ring::{BlockHeader, Counters, Policy};
 
 use crate::writer::gap_in_front_of;
@@ -72,6 +72,29 @@ impl StreamTally {
 
     pub(crate) fn gaps(&self) -> Vec<Gap> {
         self.gaps_locked().clone()
+    }
+
+    /// Of what was written, only this is in the log.
+    pub(crate) fn stored_only(&self, stored: Stored) {
+        let (samples, bytes) = (&self.written_samples, &self.written_bytes);
+        let Some(each) = bytes.load(Relaxed).checked_div(samples.load(Relaxed)) else {
+            return;
+        };
+        // Wrapping: a part of the block that failed, or all of it, may be there.
+        let failed = samples.load(Relaxed).wrapping_sub(stored.samples);
+        self.failed_samples.fetch_add(failed, Relaxed);
+        samples.store(stored.samples, Relaxed);
+        bytes.store(stored.samples * each, Relaxed);
+        let blocks = self.written_blocks.swap(stored.blocks, Relaxed);
+        let failed = blocks.wrapping_sub(stored.blocks);
+        self.failed_blocks.fetch_add(failed, Relaxed);
+        self.end.store(stored.end, Relaxed);
+        let mut gaps = self.gaps_locked();
+        gaps.retain(|gap| gap.first_sample < stored.end);
+        let lost = gaps.iter().filter_map(|gap| gap.count).sum();
+        self.lost_before.store(lost, Relaxed);
+        let unknown = gaps.iter().filter(|gap| gap.count.is_none()).count();
+        self.lost_unknown.store(unknown as u64, Relaxed);
     }
 
     /// Counts a loss that the sink was told of.

@@ -82,7 +82,7 @@ impl Sink for Notebook {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _: Properties) -> Result<SinkSummary, LogError> {
+    fn finish(&mut self, _: Properties) -> Result<SinkSummary, LogError> {
         self.notes.lock().unwrap().finished = true;
         Ok(SinkSummary::default())
     }

@@ -90,4 +90,4 @@ pub use source::Source;
 pub use space::DiskSpace;
 pub use storage::{DirectIo, Disk, Medium, Storage, SyncTarget};
 pub use verify::{Problem, ProblemKind, StreamCheck, VerifyReport, verify, verify_source};
-pub use writer::{LogOptions, LogSummary, LogWriter, Segments, StreamSummary, SyncPolicy};
+pub use writer::{LogOptions, LogSummary, LogWriter, Segments, Stored, StreamSummary, SyncPolicy};

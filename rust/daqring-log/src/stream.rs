@@ -1,7 +1,7 @@
 //! A stream on its way into the file: its groups, its counts, its objects in the headers.
 
 use crate::gather::Gather;
-use crate::layout::{ChannelSpec, DataType, GroupSpec, Properties, PropertyValue};
+use crate::layout::{ChannelSpec, DataType, GroupSpec, LOST_UNKNOWN, Properties, PropertyValue};
 use crate::segment::{BlockStamp, HeaderBuilder, RawIndex, key, path, scale_properties};
 use crate::tail::TailFile;
 
@@ -20,6 +20,8 @@ pub(crate) struct Stream {
     pub(crate) next_seq: Option<u64>,
     pub(crate) blocks: u64,
     pub(crate) samples: u64,
+    /// Index after the last sample in a segment.
+    pub(crate) end: u64,
     pub(crate) lost: u64,
     pub(crate) lost_unknown: bool,
     /// Groups that gaps and files have divided the stream into.
@@ -80,6 +82,7 @@ impl Stream {
             next_seq: None,
             blocks: 0,
             samples: 0,
+            end: 0,
             lost: 0,
             lost_unknown: false,
             groups: 1,
@@ -137,6 +140,7 @@ impl Stream {
         self.samples += stamp.samples;
         self.file_samples += stamp.samples;
         self.blocks += stamp.blocks;
+        self.end = stamp.first_sample.saturating_add(stamp.samples);
     }
 
     /// Undoes [`count`](Self::count) for the last segment.
@@ -146,6 +150,10 @@ impl Stream {
         self.samples -= stamp.samples;
         self.file_samples -= stamp.samples;
         self.blocks -= stamp.blocks;
+        self.end = stamp.first_sample.saturating_sub(match stamp.lost_before {
+            LOST_UNKNOWN => 0,
+            lost => lost,
+        });
     }
 
     /// Time of the block's first sample, Unix nanoseconds.

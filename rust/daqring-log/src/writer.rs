@@ -129,6 +129,17 @@ pub struct StreamSummary {
     pub groups: u32,
 }
 
+/// What there is of a stream in the files, tails included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Whole blocks.
+    pub blocks: u64,
+    /// Samples per channel.
+    pub samples: u64,
+    /// Index after the last of them; 0 where there is none.
+    pub end: u64,
+}
+
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -771,8 +782,10 @@ impl LogWriter {
                 let spare = std::mem::replace(&mut self.spare, AlignedBuffer::new(0));
                 let given = Samples::Given(gather.swap(spare), length);
                 self.write_segment(at, &stamp, crc, given)?;
-            } else {
-                self.write_segment(at, &stamp, crc, Samples::Lent(data))?;
+            } else if let Err(error) = self.write_segment(at, &stamp, crc, Samples::Lent(data)) {
+                // What the tail has of it is there still.
+                self.streams[at].gather = Some(gather);
+                return Err(error);
             }
             gather.clear();
             if let Some(tail) = &mut self.streams[at].tail {
@@ -1495,6 +1508,32 @@ impl LogWriter {
         Ok(self.summary())
     }
 
+    /// What there is of a stream in the files: after a failure, less than was taken. What waits in memory
+    /// for its segment is not there.
+    pub fn stored(&mut self, group: usize) -> Option<Stored> {
+        // Its failure is told by it having been taken back.
+        let _ = self.settle(true);
+        let stream = self.streams.get(group)?;
+        let mut stored = Stored {
+            blocks: stream.blocks,
+            samples: stream.samples,
+            end: stream.end,
+        };
+        if let Some(gather) = stream.gather.as_ref().filter(|gather| gather.flushed > 0) {
+            stored.blocks += gather.flushed_blocks;
+            stored.samples += gather.flushed;
+            stored.end = gather.stamp.first_sample + gather.flushed;
+        }
+        Some(stored)
+    }
+
+    /// Ends without a mark: the file stays as it is, as after a crash. Nothing can be written any more.
+    pub fn abandon(&mut self) {
+        // Nobody is left to be told of a failure; the file is cut to its last whole segment all the same.
+        let _ = self.settle(true);
+        self.durable.close();
+    }
+
     /// What was written so far.
     pub fn summary(&self) -> LogSummary {
         let mut files: Vec<PathBuf> = self.closed.iter().map(|(path, _)| path.clone()).collect();
@@ -1528,9 +1567,7 @@ impl LogWriter {
 
 impl Drop for LogWriter {
     fn drop(&mut self) {
-        // Nobody is left to be told of a failure; the file is cut to its last whole segment all the same.
-        let _ = self.settle(true);
-        self.durable.close();
+        self.abandon();
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use daqring_log::{
     Block, ChannelSpec, DataType, DirectIo, GroupSpec, LogError, LogFile, LogOptions, LogWriter,
-    Medium, Position, Rotation, Segments, Source, Storage, SyncNeed, SyncPolicy, SyncTarget,
-    recover_sources, verify_source,
+    Medium, Position, Rotation, Segments, Source, Storage, Stored, SyncNeed, SyncPolicy,
+    SyncTarget, recover_sources, verify_source,
 };
 use medium::{Fault, Op, Random, SimMedium, crashed, killed};
 
@@ -501,6 +501,7 @@ fn a_failing_medium_leaves_whole_segments_and_a_failed_writer() {
                     [Path::new("run.tdms")]
                 .clone();
                 assert_eq!(bytes.len() as u64, log.bytes_written());
+                assert_eq!(log.stored(0).map(|stored| stored.samples), Some(good));
                 if good > 0 {
                     let report = verify_source(Arc::new(bytes.clone())).expect("verify");
                     assert!(report.is_sound() && !report.finished, "{report}");
@@ -510,6 +511,64 @@ fn a_failing_medium_leaves_whole_segments_and_a_failed_writer() {
             }
         }
     }
+}
+
+#[test]
+fn after_a_failure_the_writer_knows_what_files_and_tails_have() {
+    let error = std::io::ErrorKind::StorageFull;
+    let mut in_tails = 0;
+    for at in 1..16 {
+        let medium = SimMedium::default();
+        medium.0.lock().expect("no panic under the lock").fault = Some(Fault {
+            at,
+            taken: 4096,
+            error,
+        });
+        let mut options = LogOptions::default();
+        options.segments = Segments::Gather {
+            bytes: 500 * 8,
+            time: None,
+        };
+        let path = Path::new("run.tdms");
+        let mut log = LogWriter::create_on(Arc::new(medium.clone()), path, options, vec![group()])
+            .expect("create");
+        for seq in 0..25u64 {
+            let data = data(seq * 100, 100);
+            let written = log.write_block(&Block {
+                group: 0,
+                seq,
+                first_sample: seq * 100,
+                samples: 100,
+                lost_before: 0,
+                gap: 0,
+                host_time_ns: 0,
+                crc32c: None,
+                data: &data,
+            });
+            // Two of the five blocks of a segment are in a tail, one by one.
+            if written.is_err() || seq % 5 < 2 && log.flush().is_err() {
+                break;
+            }
+        }
+        assert!(log.finish(vec![]).is_err());
+        let stored = log.stored(0).expect("there is such a group");
+        let files = medium
+            .0
+            .lock()
+            .expect("no panic under the lock")
+            .files
+            .clone();
+        let tails = files.iter().filter(|(name, _)| *name != path);
+        let tails = tails.map(|(_, bytes)| Arc::new(bytes.clone()) as Arc<dyn Source>);
+        let file = LogFile::from_sources(Arc::new(files[path].clone()), tails.collect());
+        let there = file.map_or(0, |file| {
+            check_values(&file, 0, u64::MAX, "after the failure")
+        });
+        assert_eq!((stored.samples, stored.end), (there, there), "write {at}");
+        assert_eq!(stored.blocks, there / 100);
+        in_tails += there % 500;
+    }
+    assert!(in_tails > 0);
 }
 
 #[test]
@@ -569,6 +628,12 @@ fn a_segment_that_fails_behind_the_writer_is_taken_back() {
                 assert_eq!(summary.payload, good * 8);
                 assert_eq!(summary.blocks, good / 100);
                 assert_eq!(good, if at < 4 { at as u64 * 600 } else { 2400 });
+                let stored = Stored {
+                    blocks: good / 100,
+                    samples: good,
+                    end: good,
+                };
+                assert_eq!(log.stored(0), Some(stored));
                 if good > 0 {
                     let report = verify_source(Arc::new(bytes.clone())).expect("verify");
                     assert!(report.is_sound() && !report.finished, "{report}");
