@@ -37,12 +37,37 @@ def test_the_examples_run(page, tmp_path):
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings, as Sphinx and GitHub make them."""
+    headings = re.findall(r"^#{1,3} (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
-    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", prose(page)):
+        file, _, anchor = target.partition("#")
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            found = page.parent / file if file else page
+            assert found.exists(), target
+            assert not anchor or anchor in anchors(found), target
+
+
+def test_the_readme_runs_on_the_simulated_devices_that_it_names(tmp_path):
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    (simulated,) = [block for block in blocks if "daqring.sim.install" in block]
+    (commands,) = [block for kind, block in examples(ROOT / "README.md") if "--simulate\n" in block]
+    page = tmp_path / "page.md"
+    first = blocks[0].replace("seconds=10", "seconds=0.5").replace("run.tdms", "first.tdms")
+    page.write_text(f"```python\n{simulated}```\n```python\n{first}```\n```sh\n{commands}```\n", "utf-8")
+    test_the_examples_run(page, tmp_path)
+    assert len(daqring.open(tmp_path / "first.tdms")["Dev1/ai7"]) == 500_000
+    assert (tmp_path / "run.png").exists()
 
 
 def test_every_page_is_in_the_contents():
