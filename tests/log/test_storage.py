@@ -108,11 +108,12 @@ def test_a_disk_that_is_nearly_full_ends_the_recording_in_order(make_task, tmp_p
     path = tmp_path / "full.tdms"
     log = daqring.LogOptions(reserve="1000 TB")
     with (
-        pytest.warns(daqring.SamplesLostWarning),
-        pytest.raises(daqring.RecordingError, match="nearly full") as failure,
+        pytest.warns(daqring.DiskLowWarning),
+        pytest.raises(daqring.RecordingError, match="nearly full.*50,000 samples.*not in the file") as failure,
     ):
         daqring.record(task, path, samples=50_000, log=log, progress=False)
-    assert failure.value.report.samples_per_channel == 0
+    report = failure.value.report
+    assert (report.samples_per_channel, report.lost, report.unstored) == (0, 0, 50_000)
     assert daqring.verify(path).problems == ()
 
 
