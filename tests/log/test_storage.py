@@ -109,7 +109,7 @@ def test_a_disk_that_is_nearly_full_ends_the_recording_in_order(make_task, tmp_p
     log = daqring.LogOptions(reserve="1000 TB")
     with (
         pytest.warns(daqring.DiskLowWarning),
-        pytest.raises(daqring.RecordingError, match="nearly full.*50,000 samples.*not in the file") as failure,
+        pytest.raises(daqring.RecordingError, match=r"nearly full.*50,000 samples.*not in") as failure,
     ):
         daqring.record(task, path, samples=50_000, log=log, progress=False)
     report = failure.value.report

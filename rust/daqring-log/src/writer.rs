@@ -763,37 +763,44 @@ impl LogWriter {
         wanted.then(|| known.unwrap_or_else(|| crc32c(data)))
     }
 
-    /// Makes a segment of what a stream has gathered.
+    /// Makes a segment of what a stream has gathered. After a failure all of it is where it was.
     fn close_gathered(&mut self, at: usize) -> Result<(), LogError> {
         let Some(mut gather) = self.streams[at].gather.take() else {
             return Ok(());
         };
+        let mut stored = Ok(());
         if !gather.is_empty() {
             // Blocks that the tail file brought to safety were counted when that happened.
             self.blocks -= gather.flushed_blocks;
-            let in_tail = gather.flushed != 0;
-            let (stamp, data) = gather.close();
-            let crc = self.data_crc(at, None, data);
-            let length = data.len();
-            // What a tail holds as well is written here and now: the two must not be on their way at once.
-            if !in_tail && length >= self.options.behind_from && self.can_lend() {
-                // Two buffers in all: the other one comes back first.
-                self.settle(true)?;
-                let spare = std::mem::replace(&mut self.spare, AlignedBuffer::new(0));
-                let given = Samples::Given(gather.swap(spare), length);
-                self.write_segment(at, &stamp, crc, given)?;
-            } else if let Err(error) = self.write_segment(at, &stamp, crc, Samples::Lent(data)) {
-                // What the tail has of it is there still.
-                self.streams[at].gather = Some(gather);
-                return Err(error);
-            }
-            gather.clear();
-            if let Some(tail) = &mut self.streams[at].tail {
-                tail.superseded = Some(self.handed);
+            stored = self.store_gathered(at, &mut gather);
+            match &stored {
+                Ok(()) => {
+                    gather.clear();
+                    if let Some(tail) = &mut self.streams[at].tail {
+                        tail.superseded = Some(self.handed);
+                    }
+                }
+                Err(_) => self.blocks += gather.flushed_blocks,
             }
         }
         self.streams[at].gather = Some(gather);
-        Ok(())
+        stored
+    }
+
+    fn store_gathered(&mut self, at: usize, gather: &mut Gather) -> Result<(), LogError> {
+        let in_tail = gather.flushed != 0;
+        let (stamp, data) = gather.close();
+        let crc = self.data_crc(at, None, data);
+        let length = data.len();
+        // What a tail holds as well is written here and now: the two must not be on their way at once.
+        if in_tail || length < self.options.behind_from || !self.can_lend() {
+            return self.write_segment(at, &stamp, crc, Samples::Lent(data));
+        }
+        // Two buffers in all: the other one comes back first.
+        self.settle(true)?;
+        let spare = std::mem::replace(&mut self.spare, AlignedBuffer::new(0));
+        let given = Samples::Given(gather.swap(spare), length);
+        self.write_segment(at, &stamp, crc, given)
     }
 
     fn close_all_gathered(&mut self) -> Result<(), LogError> {
@@ -853,6 +860,8 @@ impl LogWriter {
             None => self.streams[at].next_sample.unwrap_or(0),
         };
         self.close_gathered(at)?;
+        // What is still on its way belongs to the group before the hole.
+        self.settle(true)?;
         let gap = Gap {
             first_sample,
             count,
