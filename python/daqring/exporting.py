@@ -41,7 +41,7 @@ FORMATS = {
 }
 
 
-#: Characters that surely fit into an attribute of HDF5, which holds 64 KiB.
+#: Characters of what HDF5 tells in an attribute; more is a dataset, which viewers open when asked.
 ATTRIBUTE = 16_000
 
 
@@ -394,8 +394,7 @@ def _attributes(node: Any, properties: Any) -> None:
     for name, value in properties.items():
         if isinstance(value, np.datetime64):
             value = f"{value}Z"
-        if isinstance(value, str) and len(value) >= ATTRIBUTE:
-            value = f"{value[: ATTRIBUTE - 100]} ... (cut off: {len(value):,} characters)"
+        # Text has a length of its own, and so is not bound to the 64 KiB of other attributes.
         node.attrs[name] = _plain(value)
 
 

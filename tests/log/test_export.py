@@ -34,6 +34,20 @@ def run(make_task, tmp_path) -> Path:
     return tmp_path / "run_0000.tdms"
 
 
+def test_hdf5_keeps_long_texts_whole(make_task, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    whole = "".join(f"step {number}: µV, °C\n" for number in range(6000))
+    assert len(whole) > 100_000
+    properties = {"description": whole, "Run": {"of group": whole}, "Run/Dev1/ai1": {"of channel": whole}}
+    task = make_task(rate=10_000, name="Run")
+    daqring.record(task, tmp_path / "a.tdms", samples=100, properties=properties, progress=False)
+    daqring.export(tmp_path / "a.tdms", tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file.attrs["description"] == whole
+        assert file["Run"].attrs["of group"] == whole
+        assert file["Run"]["Dev1/ai1"].attrs["of channel"] == whole
+
+
 def test_hdf5(run, tmp_path):
     h5py = pytest.importorskip("h5py")
     log = daqring.open(run)
