@@ -290,6 +290,18 @@ def test_what_makes_no_sense_is_said_before_the_start(make_task, options, words)
         daqring.Recorder(make_task(), None, **options)
 
 
+def test_a_tap_says_what_went_by_before_it_was_made(make_task):
+    with daqring.Recorder(make_task(clock="stepped", name="rig"), None, block_ms=10) as recorder:
+        daqring.sim.step(0.05)
+        while recorder.stats()["gated"] + recorder.stats()["samples"] < 5000:
+            recorder.wait(0.01)
+        with recorder.tap(depth=100) as tap, recorder.tap("envelope", depth=100) as envelope:
+            daqring.sim.step(0.01)
+            block = tap.next(20)
+            assert (block.first_sample, block.missed) == (5000, 0)
+            assert (tap.before, tap.dropped, envelope.before) == (5, 0, 5)
+
+
 def test_taps_say_what_they_cannot(make_task):
     with daqring.Recorder(make_task(), None) as recorder:
         for arguments, words in [

@@ -316,6 +316,9 @@ class Recorder:
             self._bytes_per_second, None if block_ms is None else smallest
         )
         self._results: dict[str, tuple[str, tuple[str, ...]]] = {}
+        #: Arguments of the taps that see the first block, and those taps once it is started.
+        self._taps_from_start: list[dict[str, Any]] = []
+        self._first_taps: list[Tap | EnvelopeTap] = []
 
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -430,8 +433,9 @@ class Recorder:
                 raise TaskError(str(error)) from error
             raise
         try:
-            self._begin(native)
             self._native = native
+            self._first_taps = [self.tap(**arguments) for arguments in self._taps_from_start]
+            self._begin(native)
         except BaseException:
             self._native = None
             for acquisition in acquisitions:
@@ -839,6 +843,9 @@ class Recorder:
     ) -> Tap | EnvelopeTap:
         """Blocks as they come, for a display: lossy, drop-counted, and never in the recording's way.
 
+        It begins with the next block that is stored; ``tap.before`` counts those that were stored before it
+        was made. The taps of a run file see the first one, too.
+
         Args:
             kind: ``"blocks"``: whole blocks (:class:`Block`); ``"envelope"``: the least and greatest
                 value of every 1/`rate` s (:class:`Span`).
@@ -856,17 +863,17 @@ class Recorder:
         if number_kept is None or number_kept < 1:
             raise ValueError(f"depth must be a whole number of 1 or more, not {depth!r}")
         if kind == "blocks":
-            return Tap(native, number, shape, self._start_ns(number), depth=number_kept)
+            return Tap(native, number, shape, depth=number_kept)
         if kind == "envelope":
             _check_rate(shape)
             every = max(1, round(1.0 / (positive("rate", rate) * shape.dt)))
-            return EnvelopeTap(native, number, shape, self._start_ns(number), depth=number_kept, every=every)
+            return EnvelopeTap(native, number, shape, depth=number_kept, every=every)
         raise ValueError(f"kind must be 'blocks' or 'envelope', not {kind!r}")
 
     def _glimpse(self, stream: str) -> Tap:
         """A tap that costs one copy of a block for each look, however many blocks go by."""
         number = self._stream_number(stream)
-        return Tap(self._live(), number, self._shape(number), self._start_ns(number), depth=None)
+        return Tap(self._live(), number, self._shape(number), depth=None)
 
     def capture(self, name: str | None = None) -> None:
         """Takes a record now, by the :class:`daqring.stages.Trigger` of that name, or by all there are.

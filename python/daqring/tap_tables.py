@@ -26,7 +26,7 @@ from daqring.toml_lines import KeyPath
 if TYPE_CHECKING:
     from daqring.recorder import Recorder
 
-__all__ = ["KEYS", "TapCall", "check_taps", "looking"]
+__all__ = ["KEYS", "TapCall", "check_taps", "looking", "prepare"]
 
 logger = logging.getLogger("daqring")
 
@@ -70,14 +70,16 @@ def check_taps(tables: object, path: KeyPath) -> None:
             raise TableError('call is missing: the function, such as "view.py:show"', here)
 
 
+def prepare(recorder: Recorder, calls: Sequence[TapCall]) -> None:
+    """Lets the taps of the functions be there when a recorder starts, so that they see the first block.
+    The start raises ValueError where there is no such stream."""
+    recorder._taps_from_start = [call.arguments for call in calls]
+
+
 @contextlib.contextmanager
 def looking(recorder: Recorder, calls: Sequence[TapCall]) -> Iterator[None]:
-    """Lets the functions look at a running recorder, to its end.
-
-    Raises:
-        ValueError: The recorder has no such stream.
-    """
-    taps = [(call, recorder.tap(**call.arguments)) for call in calls]
+    """Lets the functions look at a running recorder, to its end, through the taps that were prepared."""
+    taps = list(zip(calls, recorder._first_taps, strict=True))
     threads = [
         threading.Thread(
             target=_call, args=(call.function, tap, recorder), name=f"daqring-tap-{number}", daemon=True

@@ -204,7 +204,8 @@ class Block:
 
 class Tap:
     """Blocks of a stream as they come, the newest ones only: who is slow misses some, told by
-    ``block.missed``. The recording never waits for a tap.
+    ``block.missed``. The recording never waits for a tap. It begins with the first block that is stored
+    after it was made; :attr:`before` counts those that were stored earlier.
 
     Iterate over it, or :meth:`poll` it from a timer. Close it, or leave its ``with`` block, when it is
     no longer needed: until then each block is copied for it.
@@ -215,12 +216,11 @@ class Tap:
         native: _native.Recording,
         stream: int,
         shape: StreamShape,
-        start_ns: int,
         *,
         depth: int | None,
     ) -> None:
         self.shape = shape
-        self._start_ns = start_ns
+        self._recording, self._stream = native, stream
         # Without a depth: one block until it is taken, so that each look costs one copy.
         self._tap = _native.Tap(native, stream, blocks=depth)
 
@@ -231,7 +231,10 @@ class Tap:
             EOFError: The recording is over.
         """
         found = self._tap.next(timeout)
-        return None if found is None else Block(found[0], self.shape, self._start_ns, found[1])
+        if found is None:
+            return None
+        # Asked for when there is a block: a trigger tells it late.
+        return Block(found[0], self.shape, self._recording.start_time(self._stream), found[1])
 
     def poll(self) -> Block | None:
         """The oldest block that is kept, if there is one. Never waits."""
@@ -244,6 +247,11 @@ class Tap:
     def dropped(self) -> int:
         """Blocks dropped so far because nobody took them in time."""
         return self._tap.dropped()[0]
+
+    @property
+    def before(self) -> int:
+        """Blocks of the stream that were stored before the tap was made, which it never had."""
+        return self._tap.before()
 
     def __iter__(self) -> Iterator[Block]:
         while True:
@@ -295,12 +303,11 @@ class EnvelopeTap:
         native: _native.Recording,
         stream: int,
         shape: StreamShape,
-        start_ns: int,
         *,
         depth: int,
         every: int,
     ) -> None:
-        self._tap = Tap(native, stream, shape, start_ns, depth=depth)
+        self._tap = Tap(native, stream, shape, depth=depth)
         #: Samples in each value.
         self.every = every
 
@@ -332,6 +339,11 @@ class EnvelopeTap:
     def dropped(self) -> int:
         """Blocks dropped so far because nobody took them in time."""
         return self._tap.dropped
+
+    @property
+    def before(self) -> int:
+        """As :attr:`Tap.before`."""
+        return self._tap.before
 
     def __iter__(self) -> Iterator[Span]:
         return map(self._span, self._tap)

@@ -22,7 +22,7 @@ from daqring.awake import kept_awake
 from daqring.cli.arguments import EXIT_INTERRUPTED
 from daqring.cli.display import Display, health_lines
 from daqring.cli.window import Window
-from daqring.tap_tables import TapCall, looking
+from daqring.tap_tables import TapCall, looking, prepare
 
 if TYPE_CHECKING:
     from daqring.recorder import Recorder
@@ -96,6 +96,7 @@ class Ending:
             # Before the start: an address that is taken is no reason to stop a recording.
             host, port = self._stack.enter_context(served(recorder, self._metrics))
             logger.info("metrics at http://%s:%d/metrics", host, port)
+        prepare(recorder, self._taps)
         recorder.start()
         window: Window | None = None
         try:

@@ -112,6 +112,14 @@ pub(crate) struct SharedDerived {
     pub(crate) queue: Option<Mutex<MadeQueue>>,
 }
 
+/// Who looks at a stream.
+#[derive(Default)]
+struct StreamTaps {
+    taps: Vec<Arc<Tap>>,
+    /// Blocks that were shown to whoever looked.
+    blocks: u64,
+}
+
 /// What all threads of a recording see.
 pub(crate) struct Shared {
     pub(crate) streams: Vec<SharedStream>,
@@ -128,7 +136,7 @@ pub(crate) struct Shared {
     /// No more of them will come.
     no_more_made: AtomicBool,
     /// Of each stream, derived ones after the others.
-    taps: Vec<Mutex<Vec<Arc<Tap>>>>,
+    taps: Vec<Mutex<StreamTaps>>,
     error: Mutex<Option<EngineError>>,
     has_failed: AtomicBool,
     pub(crate) sink_failed: AtomicBool,
@@ -202,14 +210,16 @@ impl Shared {
             || self.streams.iter().any(|stream| !stream.monitor.is_empty())
     }
 
-    fn taps(&self, stream: usize) -> MutexGuard<'_, Vec<Arc<Tap>>> {
+    fn taps(&self, stream: usize) -> MutexGuard<'_, StreamTaps> {
         self.taps[stream]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn feed_taps(&self, stream: usize, header: &BlockHeader, data: &[u8]) {
-        for tap in &*self.taps(stream) {
+        let mut looking = self.taps(stream);
+        looking.blocks += 1;
+        for tap in &looking.taps {
             tap.push(header, data);
         }
     }
@@ -222,7 +232,7 @@ impl Shared {
             feed.end();
         }
         for stream in 0..self.taps.len() {
-            for tap in &*self.taps(stream) {
+            for tap in &self.taps(stream).taps {
                 tap.end();
             }
         }
@@ -465,7 +475,9 @@ impl Recording {
         if self.shared.writer_is_gone() {
             tap.end();
         }
-        self.shared.taps(stream).push(tap);
+        let mut looking = self.shared.taps(stream);
+        tap.attached_after(looking.blocks);
+        looking.taps.push(tap);
         Ok(())
     }
 
@@ -474,6 +486,7 @@ impl Recording {
         if stream < self.shared.taps.len() {
             self.shared
                 .taps(stream)
+                .taps
                 .retain(|other| !Arc::ptr_eq(other, tap));
         }
         tap.end();

@@ -38,6 +38,8 @@ struct State {
     dropped_samples: u64,
     /// Dropped since the last block was taken.
     missed: u64,
+    /// Went by before it was attached.
+    before: u64,
     ended: bool,
 }
 
@@ -112,6 +114,10 @@ impl Tap {
         self.changed.notify_one();
     }
 
+    pub(crate) fn attached_after(&self, blocks: u64) {
+        self.state().before = blocks;
+    }
+
     pub(crate) fn end(&self) {
         self.state().ended = true;
         self.changed.notify_all();
@@ -150,6 +156,11 @@ impl Tap {
     /// What there is, oldest first, left where it is.
     pub fn blocks(&self) -> Vec<Arc<TapBlock>> {
         self.state().blocks.iter().cloned().collect()
+    }
+
+    /// Blocks of the stream that went by before it was attached.
+    pub fn before(&self) -> u64 {
+        self.state().before
     }
 
     /// Blocks and samples per channel dropped because nobody took them in time.

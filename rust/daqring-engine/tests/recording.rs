@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use daqring_engine::stages::Checksum;
+use daqring_engine::stages::{Checksum, Decimate, Scaled};
 use daqring_engine::{
-    Arrival, BlockView, DerivedBlock, EngineError, Feed, Missed, NullSink, Outlet, Parcel,
+    Arrival, BlockView, DerivedBlock, EngineError, Feed, Layout, Missed, NullSink, Outlet, Parcel,
     Recording, RecordingOptions, RecordingStats, SettleError, Settlement, Sink, SinkSummary, Stage,
     StageError, StageOptions, StageOutput, StreamOptions, Tap, ThreadRole, own,
 };
@@ -871,6 +871,69 @@ fn a_tap_that_nobody_reads_holds_nobody() {
     assert_eq!(tap.next(Duration::ZERO).unwrap().0.data, content(498));
     assert_eq!(tap.next(Duration::ZERO).unwrap().0.data, content(499));
     assert_eq!(tap.next(Duration::from_secs(9)).unwrap_err(), Missed::Ended);
+}
+
+#[test]
+fn stages_compute_checksums_only_where_they_are_wanted() {
+    const SAMPLES: usize = 1 << 20;
+    for wanted in [false, true] {
+        let group = GroupSpec {
+            name: "task".into(),
+            channels: vec![ChannelSpec::new("ai0", DataType::I16)],
+            dt: Some(1e-6),
+            properties: vec![],
+        };
+        let layout = Layout::new(group, false).unwrap();
+        let scaled = Scaled::new(layout.clone(), "scaled", DataType::F64).unwrap();
+        let decimated = Decimate::new(layout, "decimated", 2, 60.0, DataType::F64).unwrap();
+        let (sink, notes) = Notebook::new();
+        let stages: Vec<Arc<dyn Stage>> = vec![
+            Arc::new(scaled.with_checksum(wanted)),
+            Arc::new(decimated.with_checksum(wanted)),
+        ];
+        let (recording, mut producers) = start_with(1, 1, stages, sink, |options| {
+            options.streams[0].slots = SlotOptions::new(2 * SAMPLES, 2);
+        });
+        producers[0].reserve().unwrap().commit(BlockMeta {
+            bytes: 2 * SAMPLES,
+            samples: SAMPLES as u64,
+            ..BlockMeta::default()
+        });
+        drop(producers);
+        let (_, error) = recording.finish(&[], |_| Vec::new());
+        assert!(error.is_none(), "{error:?}");
+        let notes = notes.lock().unwrap();
+        for stream in [1, 2] {
+            let block = notes.blocks.iter().find(|block| block.0 == stream);
+            let (_, _, crc, data) = block.expect("each stage puts out a block");
+            let expected = wanted.then(|| daqring_log::crc32c(data));
+            assert_eq!(*crc, expected, "stream {stream}");
+        }
+    }
+}
+
+#[test]
+fn a_tap_says_what_it_came_too_late_for() {
+    let (recording, mut producers) = start(1, 1, vec![], Box::new(NullSink));
+    let first = Tap::of_blocks(20);
+    recording.attach(0, Arc::clone(&first)).unwrap();
+    for seq in 0..5 {
+        commit(&mut producers[0], seq).unwrap();
+    }
+    for seq in 0..5 {
+        assert_eq!(
+            first.next(Duration::from_secs(20)).unwrap().0.header.seq,
+            seq
+        );
+    }
+    let late = Tap::of_blocks(20);
+    recording.attach(0, Arc::clone(&late)).unwrap();
+    commit(&mut producers[0], 5).unwrap();
+    let (block, missed) = late.next(Duration::from_secs(20)).unwrap();
+    assert_eq!((block.header.seq, missed, late.dropped()), (5, 0, (0, 0)));
+    assert_eq!((first.before(), late.before()), (0, 5));
+    drop(producers);
+    assert!(recording.finish(&[], |_| Vec::new()).1.is_none());
 }
 
 #[test]

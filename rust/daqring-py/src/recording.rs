@@ -1,7 +1,7 @@
 //! The running recording, as Python drives it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use daqring_engine::stages::Manual;
@@ -83,6 +83,8 @@ pub(crate) struct Recording {
     /// Holds the file open, and so ends with the recording.
     progress: Mutex<Option<Progress>>,
     placement: Arc<Placement>,
+    /// Of all streams, once it is finished.
+    start_times: OnceLock<Vec<i64>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -224,8 +226,10 @@ impl Recording {
                 let whole = runs.is_none()
                     && (records || gathered.is_none_or(|bytes| stream.slot_bytes >= bytes));
                 let checksum = crc.unwrap_or(wanted && whole) && stream.record;
-                let stages = build(stream.stages, checksum, || Layout::new(seen, timed))
-                    .map_err(engine_error)?;
+                let stages = build(stream.stages, checksum, crc.unwrap_or(wanted), || {
+                    Layout::new(seen, timed)
+                })
+                .map_err(engine_error)?;
                 options.push(StreamOptions {
                     name: group.name.clone(),
                     // Blocks come every few milliseconds or more rarely: spinning for them would burn a
@@ -322,6 +326,7 @@ impl Recording {
                 space,
                 progress: Mutex::new(progress),
                 placement,
+                start_times: OnceLock::new(),
             })
         })
     }
@@ -519,7 +524,10 @@ impl Recording {
 
     /// Time of sample 0 of a stream (those that stages put out: of their source), ns since 1970 (UTC).
     fn start_time(&self, py: Python<'_>, stream: usize) -> i64 {
-        let time = py.detach(|| self.with_running(|running| running.start_time(stream)));
+        let time = py.detach(|| {
+            self.with_running(|running| running.start_time(stream))
+                .or_else(|| self.start_times.get()?.get(stream).copied())
+        });
         time.unwrap_or(0)
     }
 
@@ -568,7 +576,13 @@ impl Recording {
         acquired: Vec<(u64, u64)>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let ended = py.detach(|| {
-            let running = self.running().take()?;
+            let mut place = self.running();
+            let running = place.take()?;
+            let streams = 0..self.producers.len() + self.derived.len();
+            let times = streams.map(|stream| running.start_time(stream));
+            // Before anybody finds that it is gone.
+            self.start_times.get_or_init(|| times.collect());
+            drop(place);
             if let Some(feed) = &self.feed {
                 // Who has not taken a block by now does not want it; the log has it.
                 feed.close();

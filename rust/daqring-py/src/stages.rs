@@ -72,6 +72,8 @@ pub(crate) struct Stages {
     /// By the stages' names: those that can be asked for a capture.
     pub(crate) manuals: Vec<(String, Arc<Manual>)>,
     pub(crate) keep: Vec<Py<PyAny>>,
+    /// Whether what goes to the log has checksums.
+    sums: bool,
 }
 
 /// A stream that a stage puts out.
@@ -101,13 +103,16 @@ impl OutputGroup {
     }
 }
 
-/// Makes the stages of a stream. `layout` is called where there is any, and says why there cannot be.
+/// Makes the stages of a stream. `checksum`: of its blocks; `sums`: whether the log has any. `layout` is called where
+/// there is any stage, and says why there cannot be.
 pub(crate) fn build(
     arguments: Vec<StageArgument>,
     checksum: bool,
+    sums: bool,
     layout: impl FnOnce() -> Result<Layout, EngineError>,
 ) -> Result<Stages, EngineError> {
     let mut stages = Stages {
+        sums,
         options: Vec::new(),
         outputs: Vec::new(),
         manuals: Vec::new(),
@@ -183,17 +188,16 @@ impl Stages {
                 EngineError::Options(format!("samples of type {} are unknown", argument.dtype))
             })
         };
+        let sums = self.sums && argument.log;
         Ok(match argument.kind.as_str() {
             "statistics" => Arc::new(Statistics::new(layout, name, argument.every)?),
             "envelope" => Arc::new(Envelope::new(layout, name, argument.every)?),
-            "scale" => Arc::new(Scaled::new(layout, name, float()?)?),
-            "decimate" => Arc::new(Decimate::new(
-                layout,
-                name,
-                argument.factor,
-                argument.attenuation,
-                float()?,
-            )?),
+            "scale" => Arc::new(Scaled::new(layout, name, float()?)?.with_checksum(sums)),
+            "decimate" => {
+                let (factor, attenuation) = (argument.factor, argument.attenuation);
+                let stage = Decimate::new(layout, name, factor, attenuation, float()?)?;
+                Arc::new(stage.with_checksum(sums))
+            }
             "lines" => Arc::new(DigitalLines::new(layout, name, &argument.lines)?),
             "trigger" => {
                 let manual = Arc::new(Manual::default());

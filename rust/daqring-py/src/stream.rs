@@ -237,6 +237,11 @@ impl Tap {
         self.tap.dropped()
     }
 
+    /// Blocks of the stream that went by before the tap was made.
+    fn before(&self) -> u64 {
+        self.tap.before()
+    }
+
     /// Takes the tap off.
     fn close(&self, py: Python<'_>) {
         let recording = self

@@ -85,6 +85,7 @@ pub struct Decimate {
     filter: FilterDesign,
     coefficients: Vec<Vec<f64>>,
     data_type: DataType,
+    checksum: bool,
 }
 
 #[derive(Default)]
@@ -99,7 +100,7 @@ struct Filtered {
     data: Vec<u8>,
     first_output: u64,
     outputs: u64,
-    crc32c: u32,
+    crc32c: Option<u32>,
 }
 
 impl Decimate {
@@ -153,7 +154,15 @@ impl Decimate {
             factor,
             filter: FilterDesign::new(factor, attenuation),
             data_type,
+            checksum: false,
         })
+    }
+
+    /// Whether it computes the checksums of its blocks, so that the writer thread need not.
+    #[must_use]
+    pub fn with_checksum(mut self, checksum: bool) -> Self {
+        self.checksum = checksum;
+        self
     }
 
     /// Its filter.
@@ -246,7 +255,7 @@ impl Stage for Decimate {
                 _ => store::<f64>(&parcel.filtered, out),
             }
         }
-        parcel.crc32c = daqring_log::crc32c(&parcel.data);
+        parcel.crc32c = self.checksum.then(|| daqring_log::crc32c(&parcel.data));
         Ok(())
     }
 
@@ -414,7 +423,7 @@ impl Settlement for Continuation {
             gap: if lost == 0 { 0 } else { gap },
             host_time_ns: header.host_time_ns,
             record: None,
-            crc32c: Some(parcel.crc32c),
+            crc32c: parcel.crc32c,
             data: &parcel.data,
         })?)
     }

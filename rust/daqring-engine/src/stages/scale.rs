@@ -14,13 +14,14 @@ pub struct Scaled {
     output: GroupSpec,
     coefficients: Vec<Vec<f64>>,
     data_type: DataType,
+    checksum: bool,
 }
 
 #[derive(Default)]
 struct Values {
     /// Behind the run of times, if there is one.
     data: Vec<u8>,
-    crc32c: u32,
+    crc32c: Option<u32>,
 }
 
 impl Scaled {
@@ -54,7 +55,15 @@ impl Scaled {
             layout,
             name: name.to_owned(),
             data_type,
+            checksum: false,
         })
+    }
+
+    /// Whether it computes the checksums of its blocks, so that the writer thread need not.
+    #[must_use]
+    pub fn with_checksum(mut self, checksum: bool) -> Self {
+        self.checksum = checksum;
+        self
     }
 }
 
@@ -103,7 +112,7 @@ impl Stage for Scaled {
                 _ => scale_run::<S, f64>(run, coefficients, out),
             });
         }
-        values.crc32c = daqring_log::crc32c(&values.data);
+        values.crc32c = self.checksum.then(|| daqring_log::crc32c(&values.data));
         Ok(())
     }
 
@@ -130,7 +139,7 @@ impl Settlement for PassOn {
             gap: block.header.gap,
             host_time_ns: block.header.host_time_ns,
             record: block.header.record,
-            crc32c: Some(values.crc32c),
+            crc32c: values.crc32c,
             data: &values.data,
         })?)
     }
