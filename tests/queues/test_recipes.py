@@ -1,6 +1,7 @@
 """The recipes in the documentation run as written, and ours give the same."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,35 @@ def test_the_queue_recipes_write_the_same_bytes(tmp_path):
     for name in ("recipe_queue", "recipe_queue_daqring"):
         load(name).main(100, tmp_path / name)
     assert (tmp_path / "recipe_queue").read_bytes() == (tmp_path / "recipe_queue_daqring").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("breaks", "told"),
+    [
+        # What takes less than the queue holds would end by itself.
+        ("recipe.open = lambda path, mode: Full(path, mode)", "the disk is full"),
+        ("recipe.read = lambda number: 1 / 0", "division by zero"),
+    ],
+)
+def test_a_queue_recipe_whose_one_side_fails_ends(tmp_path, breaks, told):
+    program = (
+        "import io, recipe_queue_daqring as recipe\n"
+        "class Full(io.FileIO):\n"
+        "    def write(self, data): raise OSError('the disk is full')\n"
+        f"{breaks}\n"
+        "print(recipe.main(1000, 'log'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(EXAMPLES)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n")
+    assert told in done.stderr
+    assert "ShutDown" not in done.stderr
 
 
 def test_the_recordings_have_the_same_samples(tmp_path):

@@ -21,12 +21,17 @@ def main(blocks=1000, path=None):
         def reader():
             try:
                 inbox.put_many(read(number) for number in range(blocks))
+            except queue.ShutDown:
+                pass  # the writer has given up
             finally:
                 inbox.shutdown()  # also if reading fails: the writer never waits for ever
 
         def writer():
-            for block in inbox:  # ends when the queue is shut down and empty
-                file.write(memoryview(block))
+            try:
+                for block in inbox:  # ends when the queue is shut down and empty
+                    file.write(memoryview(block))
+            finally:
+                inbox.shutdown(immediate=True)  # also if writing fails: the reader never waits for ever
 
         threads = [threading.Thread(target=reader), threading.Thread(target=writer)]
         for thread in threads:
