@@ -421,6 +421,17 @@ def test_a_file_that_a_viewer_has_open_on_windows_is_tried_again(own_runtime_fol
     assert list(own_runtime_folder.iterdir()) == []
 
 
+def test_a_recorder_that_ends_while_its_status_is_read_is_not_called_dead(own_runtime_folder, monkeypatch):
+    publisher = status.Publisher("run", "run.tdms")
+
+    def ended_meanwhile(pid, began):
+        publisher.withdraw()
+        return False
+
+    monkeypatch.setattr(status, "_lives", ended_meanwhile)
+    assert status.recorders() == []
+
+
 def test_a_recorder_whose_process_is_gone_is_told_and_its_name_free(own_runtime_folder):
     publisher = status.Publisher("rig", "/data/rig.tdms")
     file = own_runtime_folder / "rig.json"

@@ -208,6 +208,9 @@ def _read(file: Path) -> Status | None:
         content = json.loads(_patiently(lambda: file.read_text(encoding="utf-8")))
         age = max(0.0, time.time() - content["updated"])
         if not _lives(content["pid"], content["process_began"]):
+            if not file.exists():
+                # It ended in order since the file was read.
+                return None
             state: Any = "gone"
         elif content["state"] == "running" and age > STALLED_AFTER:
             state = "stalled"
