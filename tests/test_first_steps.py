@@ -38,6 +38,22 @@ def test_a_number_of_samples_may_be_written_as_2e3(make_task, tmp_path, samples)
     assert daqring.record(make_task(), tmp_path / "run.tdms", samples=samples).samples_per_channel == 2000
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"name": 5}, "name must be a text, not 5"),
+        ({"log": {"sync": "1 s"}}, r"log must be daqring.LogOptions\(...\), such as .*, not {'sync': '1 s'}"),
+        ({"properties": ["a"]}, r"properties must be a dict such as {'operator': 'Ada'}, not \['a'\]"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_before_the_start(make_task, tmp_path, wrong, told):
+    task = make_task()
+    with pytest.raises(daqring.TaskError, match=told):
+        daqring.record(task, tmp_path / "run.tdms", samples=10, **wrong)
+    assert task.is_task_done()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_stream_tells_what_it_is(make_task):
     stream = daqring.stream(make_task(), samples=100)
     assert repr(stream) == "<Stream of <Recorder of ai into 'nothing'>, begins with its first block>"

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
@@ -272,6 +272,14 @@ class Recorder:
         threads = whole(workers)
         if threads is None or threads < 1:
             raise TaskError(f"workers must be a whole number of 1 or more, not {workers!r}")
+        if name is not None and not isinstance(name, str):
+            raise TaskError(f"name must be a text, not {name!r}")
+        if log is not None and not isinstance(log, LogOptions):
+            raise TaskError(
+                f"log must be daqring.LogOptions(...), such as LogOptions(sync='1 s'), not {log!r}"
+            )
+        if properties is not None and not isinstance(properties, Mapping):
+            raise TaskError(f"properties must be a dict such as {{'operator': 'Ada'}}, not {properties!r}")
         self._name = name
         self._placement = placement(pin, priority)
         try:
