@@ -84,6 +84,26 @@ def test_a_slave_is_started_before_the_owner_of_its_clock(make_task, tmp_path, s
     assert master.is_task_done()
 
 
+def test_a_follower_configured_for_another_rate_than_its_clock_is_refused(make_task, tmp_path):
+    """It gets one sample with each of the owner's, and its times would say something else."""
+    owner = make_task("Dev1/ai0", 1000, name="owner", **TWO)
+    follower = make_task("Dev2/ai0", 1000, name="follower")
+    source = "/Dev1/ai/SampleClock"
+    follower.timing.cfg_samp_clk_timing(500, source=source, sample_mode=AcquisitionType.CONTINUOUS)
+    with pytest.raises(daqring.TaskError, match=r"which has 1,000 samples per second, .* configured for 500"):
+        daqring.record([owner, follower], tmp_path / "run.tdms", samples=100, progress=False)
+    assert list(tmp_path.iterdir()) == []
+    by_host = daqring.record(
+        [owner, follower], tmp_path / "h.tdms", samples=100, times="host", progress=False
+    )
+    assert by_host.complete
+    # A trigger is no clock.
+    follower.timing.cfg_samp_clk_timing(500, sample_mode=AcquisitionType.CONTINUOUS)
+    follower.triggers.start_trigger.cfg_dig_edge_start_trig("/Dev1/ai/StartTrigger")
+    report = daqring.record([owner, follower], tmp_path / "t.tdms", samples=100, progress=False)
+    assert (report.complete, report.streams[1].clock_of) == (True, "owner")
+
+
 def test_a_chain_decides_the_order(make_task, tmp_path, starts):
     tasks = [
         make_task(f"Dev{n}/ai0", 1000, name=f"t{n}", devices={f"Dev{n}": "PXIe-6396" for n in (1, 2, 3)})

@@ -376,6 +376,7 @@ class Recorder:
                     "a restart needs continuous tasks (with samples= or seconds= for their length)"
                 )
         for number, owner in found.owner_of.items():
+            _check_clock(acquisitions[number], acquisitions[owner], found.via[number])
             acquisitions[number].clock_of = acquisitions[owner].name
             acquisitions[number].clock_via = found.via[number]
             acquisitions[owner].leads = True
@@ -1357,6 +1358,17 @@ class Recorder:
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
             raise RuntimeError("a Recorder does not survive a fork; make it in the process that uses it")
+
+
+def _check_clock(follower: Acquisition, owner: Acquisition, terminal: str) -> None:
+    """Who has another task's sample clock has its rate, whatever it was configured for."""
+    clocked = terminal.lower().endswith("/sampleclock") and follower.source.dt is not None
+    if clocked and not math.isclose(follower.source.rate, owner.source.rate, rel_tol=0.01):
+        raise TaskError(
+            f"task {follower.name!r} takes its sample clock from task {owner.name!r} ({terminal}), which has "
+            f"{owner.source.rate:,g} samples per second, and was configured for {follower.source.rate:,g}: "
+            "its times would be wrong; configure both for the same rate, or record by times='host'"
+        )
 
 
 def _unix_ns(moment: float | np.datetime64 | datetime.datetime) -> int:
