@@ -15,7 +15,7 @@ from daqring import recorder as recorder_module
 from daqring import unclosed
 from daqring.acquisition import Acquisition
 from daqring.source import TaskSource
-from nidaqmx.constants import AcquisitionType
+from nidaqmx.constants import AcquisitionType, TaskMode
 
 pytestmark = pytest.mark.usefixtures("reader")
 
@@ -97,6 +97,47 @@ def test_a_task_stopped_by_others_is_no_clean_end(make_task, tmp_path):
     with pytest.raises(daqring.DriverError, match=r"-200983.*stopped by others than the recorder") as caught:
         recorder.close()
     assert caught.value.report.stop_reason == "error"
+
+
+def test_a_task_stopped_by_others_ends_the_reading(make_task, tmp_path):
+    """A read would start it anew, as if nothing had been before."""
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    recorder = daqring.Recorder(task, tmp_path / "a.tdms", block_ms=1000)
+    recorder.start()
+    daqring.sim.step(0.5)
+    task.control(TaskMode.TASK_STOP)
+    assert recorder.wait(20)
+    with pytest.raises(daqring.DriverError, match="stopped by others than the recorder"):
+        recorder.close()
+    assert recorder.report.samples_per_channel == 0
+
+
+def test_a_task_restarted_before_its_first_read_is_told(make_task, tmp_path):
+    """The read position is the same then; that samples have vanished tells it."""
+    task = make_task("Dev1/ai0", 1000, clock="stepped")
+    for attempt in range(10):
+        path = tmp_path / f"{attempt}.tdms"
+        recorder = daqring.Recorder(task, path, block_ms=1000)
+        recorder.start()
+        daqring.sim.step(0.3)
+        deadline = time.monotonic() + 20
+        while recorder.stats()["streams"][0]["backlog"] < 300:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        # It looks again in a tenth of a second, unless the machine is slow: then it sees the stop.
+        nidaqmx.Task.stop(task)
+        task.start()
+        while recorder.stats()["streams"][0]["backlog"] == 300 and not recorder.wait(0.001):
+            assert time.monotonic() < deadline
+        daqring.sim.step(0.2)
+        if not recorder.wait(0):
+            break
+        with pytest.raises(daqring.DriverError, match="stopped by others"):
+            recorder.close()
+    with pytest.warns(daqring.SamplesLostWarning, match="unknown number of samples from sample 0 on"):
+        report = recorder.close()
+    assert report.gaps == (daqring.Gap(0, None, "foreign read"),)
+    assert (report.samples_per_channel, report.lost_unknown) == (200, True)
 
 
 def test_a_closed_recorder_lets_go_of_its_file(make_task, tmp_path):

@@ -337,6 +337,8 @@ class PythonReader:
         self._shift = plan.shift  # what the driver's count of samples lacks, since somebody began it anew
         self._resume = plan.gap  # until it is told
         self._skipped = False
+        self._seen = 0  # so many samples had been acquired, by those that waited when last seen
+        self._restarted = False  # until it is told
         self._gaps: list[GapTuple] = []
         self._losses = Losses()
         self._final_gap: GapTuple | None = None
@@ -445,7 +447,11 @@ class PythonReader:
                     break
                 timeout, tick = READ_TIMEOUT, self._next_tick(tick, plan.every)
             else:
-                awaited = self._await_samples(count if plan.steady else 1)
+                try:
+                    awaited = self._await_samples(count if plan.steady else 1)
+                except ReadFailure as error:
+                    self._failed(error.with_traceback(None), end)
+                    return
                 if awaited is None:
                     # A stop: take what is there now, and no more.
                     try:
@@ -453,6 +459,7 @@ class PythonReader:
                     except ReadFailure as error:
                         self._failed(error.with_traceback(None), end)
                         return
+                    self._see_backlog(backlog)
                     left = backlog if end is None else min(backlog, end - self._position)
                     end = self._position + left
                     if self._position >= end:
@@ -527,7 +534,8 @@ class PythonReader:
         goes on."""
         filling, got = self._filling, packed.shape[1]
         after = self._source.position() if not self._plan.pretrigger else None
-        if filling is not None and (after is None or after + self._shift - got == self._position):
+        follows = after is None or (not self._restarted and after + self._shift - got == self._position)
+        if filling is not None and follows:
             filling.add(packed)
             filling.fields["host_time_ns"] = now
             self._position += got
@@ -648,9 +656,13 @@ class PythonReader:
         expected = count / source.rate if self._plan.steady else 0.0
         overdue = time.monotonic() + 2 * expected + 1.0
         while not self._stopping.is_set():
-            backlog = source.backlog()
-            if backlog is None:
+            try:
+                backlog = source.ask_backlog()
+            except ReadFailure as error:
+                if error.code == NOT_RUNNING_CODE:
+                    raise  # somebody else has stopped the task, and a read would start it anew
                 return 0.0
+            self._see_backlog(backlog)
             self._backlog = backlog
             self._backlog_high_water = max(self._backlog_high_water, backlog)
             self._note_record(backlog)
@@ -664,6 +676,20 @@ class PythonReader:
             pause = (count - backlog) / source.rate if self._plan.steady else UNSTEADY_PAUSE
             self._stopping.wait(min(max(pause, 0.0005), 0.1 if self._plan.record is None else 0.005))
         return None
+
+    def _see_backlog(self, backlog: int) -> None:
+        """Samples that wait do not vanish: somebody else reads, or the task was restarted, which the read
+        position alone does not tell where it is the same again."""
+        seen = self._position + backlog
+        if seen >= self._seen:
+            self._seen = seen
+        elif (
+            self._plan.record is None
+            and (acquired := self._source.acquired()) is not None
+            and acquired + self._shift < self._seen
+        ):
+            self._restarted = True
+            self._seen = seen
 
     def _note_start(self, seen: int) -> None:
         """The time of the first sample, once there are samples: so many behind the position."""
@@ -695,6 +721,7 @@ class PythonReader:
         after = self._source.position() if checked else None
         first = self._position if after is None else after + self._shift - got
         lost = first - self._position
+        restarted, self._restarted = self._restarted, False
         record = None
         if plan.record is not None:
             start = now if self._record_start is None else self._record_start
@@ -717,12 +744,12 @@ class PythonReader:
         if self._resume is not None:
             resumed, why = self._resume
             self._resume = None
-            count = resumed if not lost else None
+            count = resumed if not lost and not restarted else None
             if lost < 0:
                 self._shift -= lost
                 first = self._position
             self._tell((first - (count or 0), count, why))
-        elif lost:
+        elif lost or restarted:
             # Somebody else moved the read position. Where that was back, nobody knows how much time has
             # passed: the samples count as the next ones behind a hole of unknown size.
             count = lost if lost > 0 else None

@@ -312,6 +312,8 @@ fn read_task(
         shift: options.shift,
         resume: options.gap,
         skipped: false,
+        seen: 0,
+        restarted: false,
         task,
         producer,
         options,
@@ -400,6 +402,10 @@ struct Reading<'a> {
     resume: Option<(Option<u64>, Cause)>,
     /// The read position was moved by us, behind what was overwritten.
     skipped: bool,
+    /// So many samples had been acquired, by those that waited when last seen.
+    seen: u64,
+    /// Some of them vanished, and the driver counts anew: somebody has restarted the task.
+    restarted: bool,
     filling: Option<Filling>,
     /// For reads that cannot go straight into a slot; made when first needed.
     scratch: Vec<u64>,
@@ -425,6 +431,8 @@ enum Awaited {
     Overdue,
     /// A stop.
     Stop,
+    /// Somebody else has stopped the task. A read would start it anew.
+    NotRunning(DriverError),
 }
 
 /// Where samples that were just read begin.
@@ -467,12 +475,14 @@ impl Reading<'_> {
             match self.await_samples(count) {
                 Awaited::There(backlog) => count = count.min(backlog),
                 Awaited::Overdue => timeout = 0.0,
+                Awaited::NotRunning(error) => return Ok(Some(error)),
                 Awaited::Stop => {
                     // What is there now, and no more.
                     let backlog = match self.task.ask_available() {
                         Ok(backlog) => backlog,
                         Err(error) => return Ok(Some(error)),
                     };
+                    self.note_restart(backlog);
                     let end = self.position + backlog;
                     self.end = Some(self.end.map_or(end, |earlier| earlier.min(end)));
                     count = self.next_read();
@@ -614,9 +624,12 @@ impl Reading<'_> {
             if *lock(&self.shared.stopping) {
                 return Awaited::Stop;
             }
-            let Some(backlog) = self.task.available() else {
-                return Awaited::Overdue;
+            let backlog = match self.task.ask_available() {
+                Ok(backlog) => backlog,
+                Err(error) if error.is_not_running() => return Awaited::NotRunning(error),
+                Err(_) => return Awaited::Overdue,
             };
+            self.note_restart(backlog);
             self.shared.backlog.store(backlog, Relaxed);
             self.shared.backlog_high_water.fetch_max(backlog, Relaxed);
             self.note_record(backlog);
@@ -640,6 +653,21 @@ impl Reading<'_> {
             };
             before = Some(backlog);
             self.pause(seconds(count - backlog).clamp(shortest, longest));
+        }
+    }
+
+    /// Samples that wait do not vanish: somebody else reads, or the task was restarted, which the read
+    /// position alone does not tell where it is the same again.
+    fn note_restart(&mut self, backlog: u64) {
+        let seen = self.position + backlog;
+        if seen >= self.seen {
+            self.seen = seen;
+        } else if let Pace::Steady | Pace::Unsteady = self.options.pace
+            && let Some(acquired) = self.task.acquired()
+            && acquired + self.shift < self.seen
+        {
+            self.restarted = true;
+            self.seen = seen;
         }
     }
 
@@ -946,7 +974,8 @@ impl Reading<'_> {
     }
 
     /// Which samples were just read, by the driver's account.
-    fn first_of(&self, samples: u64) -> From {
+    fn first_of(&mut self, samples: u64) -> From {
+        let restarted = std::mem::take(&mut self.restarted);
         // Without a buffer there is no position in it, and before a trigger it has no fixed begin.
         if let Pace::OnDemand(_)
         | Pace::Records {
@@ -960,6 +989,7 @@ impl Reading<'_> {
             return From::Next;
         };
         match first.cmp(&self.position) {
+            Ordering::Equal if restarted => From::Earlier(0),
             Ordering::Equal => From::Next,
             Ordering::Greater => From::Later(first),
             Ordering::Less => From::Earlier(self.position - first),

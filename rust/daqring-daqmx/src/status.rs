@@ -8,6 +8,8 @@ pub mod code {
     pub const STOPPED_TO_PREVENT_OVERWRITE: i32 = -200_222;
     /// A read timed out; what had come by then was delivered.
     pub const SAMPLES_NOT_YET_AVAILABLE: i32 = -200_284;
+    /// What a task tells only while it runs was asked of one that does not.
+    pub const NOT_RUNNING: i32 = -200_983;
     /// The device's own memory overflowed.
     pub const DEVICE_OVERFLOWS: [i32; 4] = [-200_361, -200_010, -209_829, -200_714];
 }
@@ -44,6 +46,11 @@ impl DriverError {
             other if code::DEVICE_OVERFLOWS.contains(&other) => Meaning::DeviceOverflow,
             _ => Meaning::Failure,
         }
+    }
+
+    /// Whether the task was stopped.
+    pub(crate) fn is_not_running(&self) -> bool {
+        self.code == code::NOT_RUNNING
     }
 }
 
