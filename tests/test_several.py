@@ -199,7 +199,7 @@ def test_a_start_that_fails_undoes_the_others(make_task, tmp_path):
     assert first.in_stream.input_buf_size == before
     assert type(first) is kind
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("daqring")]
-    with pytest.raises(RuntimeError, match="not running"):
+    with pytest.raises(RuntimeError, match="was not started"):
         recorder.wait()
     report = daqring.record(first, tmp_path / "run.tdms", samples=10, progress=False)
     assert report.complete
