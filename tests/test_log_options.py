@@ -196,7 +196,7 @@ def test_checksums_can_be_left_out_and_the_file_says_so(make_task, tmp_path, che
         assert other.properties.get("daqring.checksum") == (None if checksum else "none")
     result = daqring.verify(path)
     assert result.complete
-    assert (result.unchecked > 0) is ("data not checked" in str(result)) is not checksum
+    assert (result.unchecked > 0) is ("their data not checked" in str(result)) is not checksum
     said = daqring.open(path).describe()
     assert ("recorded without checksums" in said) is not checksum
 
@@ -204,7 +204,23 @@ def test_checksums_can_be_left_out_and_the_file_says_so(make_task, tmp_path, che
     assert daqring.verify(path).complete is not checksum
     recovery = daqring.recover(path)
     assert recovery.lost is checksum
-    assert (recovery.unchecked > 0) is ("data not checked" in str(recovery)) is not checksum
+    assert (recovery.unchecked > 0) is ("their data not checked" in str(recovery)) is not checksum
+
+
+def test_what_waited_in_a_tail_is_checked_in_any_log(make_task, tmp_path):
+    """Only a checksum tells which of two copies is torn; so `verify` does not say that it checked nothing."""
+    path = tmp_path / "slow.tdms"
+    log = daqring.LogOptions(checksum=False, segment="1 MB", flush_every="50 ms")
+    task = make_task("Dev1/ai0", 10_000, clock="real")
+    daqring.record(task, path, samples=5_000, block_ms=20, log=log, progress=False)
+    result = daqring.verify(path)
+    assert (result.complete, result.unchecked) == (True, 0)
+    assert "checksum" not in str(result)
+    assert "but where a tail file needed them" in daqring.open(path).describe()
+    flip_a_sample(path)
+    result = daqring.verify(path)
+    assert not result.complete
+    assert "the checksum of the samples" in str(result)
 
 
 def test_no_stage_computes_a_checksum_that_nobody_wants(make_task, tmp_path):
@@ -387,7 +403,7 @@ def test_the_command_line_has_them_too(tmp_path):
     assert bare.returncode == 0, bare.stderr
     verified = run("verify", tmp_path / "bare.tdms")
     assert verified.returncode == 0
-    assert "data not checked" in verified.stdout
+    assert "their data not checked" in verified.stdout
     flags = (
         "--property",
         "operator=Ada",

@@ -102,7 +102,9 @@ class LogOptions:
     warn_left: float | str | None = "10 min"
     #: Whether samples have a checksum in the file. Without, `daqring.verify` checks the structure and the
     #: headers only, and after a crash of the machine nobody can tell whether samples behind the last sync
-    #: are what was recorded; it spares a few hundredths of a second of processor time per GB.
+    #: are what was recorded; it spares a few hundredths of a second of processor time per GB. Segments that
+    #: replace what waited for them in a tail file (see `flush_every`), as in a slow recording, have one all
+    #: the same, and are checked.
     checksum: bool = True
     #: Pass the page cache by (True) or use it (False). ``None``: as a few MB written both ways at the start
     #: show, within 0.2 s or so and once per file system; the report says what was measured.

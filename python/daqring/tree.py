@@ -24,7 +24,10 @@ def describe(log: Log) -> str:
     segments = log.to_dict()["segments"]
     lines.append(f"  {_bytes(log.size)} in {segments:,} segments")
     if log.properties.get("daqring.checksum") == "none":
-        lines.append("  recorded without checksums: 'daqring verify' tells how much of it can be checked")
+        lines.append(
+            "  recorded without checksums but where a tail file needed them: "
+            "'daqring verify' tells what can be checked"
+        )
     for name, value in log.properties.items():
         first, *more = str(value).rstrip("\n").split("\n")
         # Text of several lines, such as the run file, stands below its name.

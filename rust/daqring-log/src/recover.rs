@@ -100,7 +100,10 @@ impl fmt::Display for RecoverReport {
         write!(f, " in {} segments", self.segments)?;
         if self.unchecked > 0 {
             let count = self.unchecked;
-            write!(f, " ({count} recorded without checksums: data not checked)")?;
+            write!(
+                f,
+                " ({count} of them recorded without checksums: their data not checked)"
+            )?;
         }
         let bytes: u64 = self.discarded.iter().map(|(_, length)| length).sum();
         if bytes > 0 {

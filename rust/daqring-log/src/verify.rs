@@ -164,8 +164,12 @@ impl fmt::Display for VerifyReport {
         write!(f, "{verdict}: {samples} in {} segments", self.segments)?;
         match self.unchecked {
             0 => {}
-            // Beside those of samples there are the segments of the log's own tables.
-            count => write!(f, " ({count} recorded without checksums: data not checked)")?,
+            // Beside those of samples there are the segments of the log's own tables, and those that
+            // replaced pieces of a tail have checksums in any log.
+            count => write!(
+                f,
+                " ({count} of them recorded without checksums: their data not checked)"
+            )?,
         }
         if !self.gaps.is_empty() {
             let unknown = match self.streams.iter().any(|stream| stream.lost_unknown) {
