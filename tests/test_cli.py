@@ -72,6 +72,37 @@ def test_record_info_verify(tmp_path, reader):
     assert json.loads(run("verify", out, "--json").stdout)["complete"] is True
 
 
+def test_verify_of_a_rotation_tells_what_is_missing_between_the_files(tmp_path):
+    rotate = ("--rotate-samples", "1e4", "--samples", "4e4", "--unthrottled", "--block-ms", "10")
+    assert record(tmp_path / "run.tdms", *rotate).returncode == 0
+    files = [tmp_path / f"run_000{number}.tdms" for number in range(4)]
+
+    def verify(*numbers: int) -> tuple[int, str]:
+        result = run("verify", *(files[number] for number in numbers))
+        assert result.stderr == ""
+        return result.returncode, result.stdout.splitlines()[-1]
+
+    assert verify(0, 1, 2, 3) == (0, "Nothing is missing between these 4 files, nor behind them.")
+    assert verify(0, 1) == (3, f"{files[1]} is not the last file of its recording")
+    # So a ring of files looks whose oldest ones were removed.
+    assert verify(3, 2) == (0, f"{files[2]} is not the first file of its recording, but number 2 (from 0)")
+    code, line = verify(0, 1, 3)
+    assert code == 3
+    assert "10,000 samples from sample 20,000 on: a file of the recording is missing" in line
+    # One alone is what it is; that more belong to it is said.
+    assert verify(0) == (
+        0,
+        "The recording goes on in another file; give all its files to have it checked as a whole.",
+    )
+    assert verify(3)[1].startswith(f"{files[3]}: complete")
+    assert len(json.loads(run("verify", *files, "--json").stdout)) == 4
+    other = tmp_path / "other.tdms"
+    assert record(other, "--samples", "100", "--unthrottled").returncode == 0
+    mixed = run("verify", files[0], other)
+    assert mixed.returncode == 1
+    assert "different recordings" in mixed.stderr
+
+
 def test_json_report(tmp_path):
     result = record(tmp_path / "run.tdms", "--samples", "1e4", "--unthrottled", "--json", "--block-ms", "10")
     assert result.returncode == 0, result.stderr

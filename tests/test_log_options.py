@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -102,6 +103,17 @@ def test_many_small_blocks_are_few_segments(make_task, tmp_path):
         ({"reserve": "-1 GB"}, "reserve"),
         ({"warn_left": "1 GB"}, "warn_left"),
         ({"checksum": "no"}, "checksum"),
+        ({"direct_io": "yes"}, "direct_io must be True, False or None"),
+        ({"sync": 1.0}, "sync must be 'finish', 'block', or text with a unit"),
+        ({"sync": "1e300 s"}, "sync: '1e300 s' is more than 285 years"),
+        ({"flush_every": "0 s"}, "flush_every: '0 s' must be more than 0"),
+        ({"rotate": "1 week"}, "rotate: '1 week' has an unknown unit; there are B, kB"),
+        ({"rotate": "1e20 GB"}, "rotate: '1e20 GB' is more than any disk has"),
+        ({"rotate_samples": float("nan")}, "rotate_samples must be a whole number"),
+        ({"rotate_samples": float("inf")}, "rotate_samples must be a whole number"),
+        ({"rotate_samples": 1e30}, "rotate_samples must be a whole number"),
+        ({"rotate_samples": "many"}, "rotate_samples must be a whole number"),
+        ({"segment": "1 TB"}, "segment: '1 TB' would lie in memory; it can be 1 GiB at most"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
@@ -429,11 +441,37 @@ def test_the_command_line_has_them_too(tmp_path):
     assert "rotate" in wrong.stderr
     full = record(tmp_path / "full.tdms", "--reserve", "1000000 GB")
     assert full.returncode == 1
-    assert "Traceback" not in full.stderr
-    # Told before, in words for whoever sits there: no place in the program, no Python objects.
-    assert "daqring: the disk of" in full.stderr
-    assert ".py" not in full.stderr
-    assert "Path(" not in full.stderr
+    assert not (tmp_path / "full.tdms").exists()
+    assert "nearly full" in full.stderr
+    assert "(reserve)" in full.stderr
+    # In words for whoever sits there: no place in the program, no Python objects.
+    for text in (full.stderr, told_of_a_low_disk(tmp_path / "low.tdms")):
+        assert text.startswith("daqring: ")
+        assert "Traceback" not in text
+        assert ".py" not in text
+        assert "Path(" not in text
+
+
+def told_of_a_low_disk(out: Path) -> str:
+    """What stands on stderr of a recording that has no end and a disk that will be full some day."""
+    process = subprocess.Popen(
+        command(
+            *("record", out, "--ai", "Dev1/ai0", "--rate", "1e4", "--simulate", "--quiet"),
+            *("--warn-left", "100000 d"),
+        ),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = threading.Timer(60, process.kill)
+    deadline.start()
+    assert process.stderr is not None
+    told = process.stderr.readline()
+    process.terminate()
+    told += process.communicate()[1]
+    deadline.cancel()
+    assert "daqring: the disk of" in told
+    return told
 
 
 def test_a_killed_slow_recording_comes_back(tmp_path):

@@ -233,5 +233,7 @@ def test_a_disk_that_is_full_leaves_every_whole_block(tmp_path, reserve, block_m
     assert {len(channel) for channel in channels} == {samples}
     assert block_ms == 1 or samples % 5000 == 0
     if how == "mount" and reserve != "none":
-        # There was room to finish.
+        # There was room to finish, and to say that more was acquired.
         assert daqring.open(path).finished
+        assert not report.complete
+        assert "an error ended the recording" in report.verdict

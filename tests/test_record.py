@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
 import warnings
@@ -349,6 +350,58 @@ def test_properties_and_times_come_back(make_task, tmp_path):
     np.testing.assert_allclose(channel.time(10, 13), [0.010, 0.011, 0.012])
     assert channel.time(absolute=True)[1000] == channel.t0 + np.timedelta64(1, "s")
     assert channel.properties["physical_channel"] == "Dev1/ai1"
+
+
+@pytest.mark.parametrize(
+    ("properties", "why"),
+    [
+        ({"daqring.complete": True}, "'daqring.complete' cannot be set"),
+        ({"": 1}, "'' cannot be set"),
+        ({5: 1}, "5 cannot be set"),
+        ({"\ud800": 1}, "cannot be set"),
+        ({"a": None}, "'a' must be a text, a number"),
+        ({"a": np.datetime64("2026-01-01")}, "'a' must be a text, a number"),
+        ({"a": 1 << 63}, "'a': 9223372036854775808 is more than 64 bits can hold"),
+        ({"a": "\ud800"}, "'a': '.ud800' has characters that are no text"),
+        (
+            {"a": datetime.datetime(1600, 1, 1)},
+            "1600-01-01 00:00:00 is not between the years 1678 and 2261",
+        ),
+        ({"rig": {"a": 1 << 63}}, "properties of 'rig': 'a': 9223372036854775808 is more than 64 bits"),
+        ({"rig/Dev1/ai0": {"a": "\ud800"}}, "properties of 'rig/Dev1/ai0': 'a'"),
+        ({"rig/Dev1/ai0": {"a": datetime.datetime.max}}, "not between the years"),
+    ],
+    ids=ascii,
+)
+def test_properties_that_cannot_be_are_refused_before_the_start(make_task, tmp_path, properties, why):
+    with pytest.raises(daqring.TaskError, match=why):
+        daqring.Recorder(make_task("Dev1/ai0", name="rig"), tmp_path / "run.tdms", properties=properties)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_properties_of_every_kind_come_back(make_task, tmp_path):
+    kinds = {
+        "true": np.True_,
+        "count": np.int64(1 << 40),
+        "least": -(1 << 63),
+        "gain": np.float32(0.5),
+        "text": "µ\n'\"/\x00",
+        "empty": "",
+        "when": datetime.datetime(1678, 1, 1, tzinfo=datetime.UTC),
+    }
+    path = tmp_path / "run.tdms"
+    task = make_task("Dev1/ai0", name="rig")
+    properties = {**kinds, "rig": kinds, "Dev1/ai0": kinds}
+    daqring.record(task, path, samples=100, properties=properties, progress=False)
+    log, other = daqring.open(path), nptdms.TdmsFile.read(path)
+    expected = kinds | {"when": np.datetime64("1678-01-01", "ns")}
+    for mine, theirs in [
+        (log.properties, other.properties),
+        (log.groups["rig"].properties, other["rig"].properties),
+        (log["Dev1/ai0"].properties, other["rig"]["Dev1/ai0"].properties),
+    ]:
+        assert {name: mine[name] for name in kinds} == expected
+        assert {name: theirs[name] for name in kinds} == expected
 
 
 def test_several_workers_keep_the_order(make_task, tmp_path):

@@ -46,7 +46,9 @@ def test_a_failing_function_ends_a_recording_with_a_finished_file(make_task, tmp
     assert report.stop_reason == "error"
     assert "stage 'mine'" in report.error
     assert task.is_task_done()
-    assert daqring.verify(tmp_path / "a.tdms").complete
+    verified = daqring.verify(tmp_path / "a.tdms")
+    assert verified.problems == ()
+    assert verified.complete is (report.unstored == 0)
     samples = daqring.open(tmp_path / "a.tdms")["rig/Dev1/ai2"].raw[:]
     assert len(samples) == report.samples_per_channel >= 3000
     np.testing.assert_array_equal(samples, pattern(2, 0, len(samples)))

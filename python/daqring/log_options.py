@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any
 
+import numpy as np
+
 __all__ = ["LogOptions"]
 
 _UNITS = {
@@ -20,6 +22,10 @@ _UNITS = {
     "gib": 2**30,
     "tib": 2**40,
 }
+#: What a number of the native module holds; times are there in nanoseconds.
+LARGEST_SIZE, LARGEST_TIME = 2**63 - 1, 9e9
+#: A segment that is gathered lies in memory, once for each task.
+LARGEST_SEGMENT = 1 << 30
 #: Less than this in a second is gathered: a week of one-second segments would be slow to open.
 GATHER_BELOW = 64 << 10
 #: Blocks smaller than this are gathered where so much comes in a second: a write costs what 100 KB of samples
@@ -27,6 +33,7 @@ GATHER_BELOW = 64 << 10
 SMALL_BLOCK, MANY = 256 << 10, 16 << 20
 SEGMENT = 4 << 20
 _TIMES = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+UNITS = "B, kB, MB, GB, TB, KiB, MiB, GiB, TiB; ms, s, min, h, d"
 _QUANTITY = re.compile(r"\s*([0-9.eE+-]+)\s*([a-zA-Z]*)\s*")
 
 
@@ -36,9 +43,14 @@ def _quantity(name: str, text: str) -> tuple[float, str]:
         number = float(match[1]) if match else math.nan
     except ValueError:
         number = math.nan
+    if number == 0:
+        raise ValueError(f"{name}: {text!r} must be more than 0")
     if match is None or not 0 < number < math.inf:
         raise ValueError(f"{name}: {text!r} is no size such as '500 GB' and no time such as '1 s'")
-    return number, match[2].lower()
+    unit = match[2].lower()
+    if unit and unit not in _UNITS and unit not in _TIMES:
+        raise ValueError(f"{name}: {text!r} has an unknown unit; there are {UNITS}")
+    return number, unit
 
 
 def _bytes(name: str, value: int | float | str | None) -> int | None:
@@ -48,7 +60,10 @@ def _bytes(name: str, value: int | float | str | None) -> int | None:
     number, unit = _quantity(name, value if isinstance(value, str) else str(value))
     if (unit or "b") not in _UNITS:
         raise ValueError(f"{name}: {value!r} is no size; write it as '500 GB' or '4 MiB'")
-    return max(1, round(number * _UNITS[unit or "b"]))
+    size = max(1, round(number * _UNITS[unit or "b"]))
+    if size > LARGEST_SIZE:
+        raise ValueError(f"{name}: {value!r} is more than any disk has")
+    return size
 
 
 def _seconds(name: str, value: float | str | None) -> float | None:
@@ -58,7 +73,17 @@ def _seconds(name: str, value: float | str | None) -> float | None:
     number, unit = _quantity(name, value if isinstance(value, str) else str(value))
     if (unit or "s") not in _TIMES:
         raise ValueError(f"{name}: {value!r} is no time; write it as '1 s' or '10 min'")
-    return number * _TIMES[unit or "s"]
+    time = number * _TIMES[unit or "s"]
+    if time > LARGEST_TIME:
+        raise ValueError(f"{name}: {value!r} is more than 285 years")
+    return time
+
+
+def _is_count(value: object) -> bool:
+    """Whether it is a whole number of 1 or more that the native module can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(1 <= value <= LARGEST_SIZE and value == math.floor(value))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,11 +102,11 @@ class LogOptions:
     #: When what was written is brought to the medium: ``"finish"``, ``"block"``, every so many bytes
     #: (``"64 MB"``) or every so often (``"1 s"``).
     sync: str = "finish"
-    #: Gather blocks into segments of this size; ``"block"``: each block is a segment. By default each
-    #: block is one, unless `segment_time` or `flush_every` ask for gathering (4 MiB then), or one of these
-    #: is so: a second of samples is less than 64 KiB and no length of blocks was asked for (segments are a
-    #: minute long then, and `flush_every` is a second), or blocks of less than 256 KiB come at 16 MiB/s or
-    #: more (segments are 4 MiB then). ``sync="block"`` keeps the latter apart.
+    #: Gather blocks into segments of this size, 1 GiB at most; ``"block"``: each block is a segment. By
+    #: default each block is one, unless `segment_time` or `flush_every` ask for gathering (4 MiB then), or
+    #: one of these is so: a second of samples is less than 64 KiB and no length of blocks was asked for
+    #: (segments are a minute long then, and `flush_every` is a second), or blocks of less than 256 KiB come
+    #: at 16 MiB/s or more (segments are 4 MiB then). ``sync="block"`` keeps the latter apart.
     segment: int | str | None = None
     #: The longest time that a gathered segment spans.
     segment_time: float | str | None = None
@@ -125,6 +150,11 @@ class LogOptions:
         chose their length.
         """
         sync_bytes = sync_seconds = None
+        if not isinstance(self.sync, str):
+            raise ValueError(
+                "sync must be 'finish', 'block', or text with a unit such as '64 MB' or '1 s', "
+                f"not {self.sync!r}"
+            )
         if self.sync not in ("finish", "block"):
             unit = _quantity("sync", self.sync)[1]
             if unit in _TIMES:
@@ -137,7 +167,7 @@ class LogOptions:
         else:
             rotate_bytes = _bytes("rotate", self.rotate)
         samples = self.rotate_samples
-        if samples is not None and (isinstance(samples, bool) or samples != int(samples) or samples < 1):
+        if samples is not None and not _is_count(samples):
             raise ValueError(f"rotate_samples must be a whole number of 1 or more, not {samples!r}")
         if self.keep is not None and rotate_bytes is rotate_seconds is samples is None:
             raise ValueError("keep needs a recording that goes on in other files: give rotate, too")
@@ -146,12 +176,16 @@ class LogOptions:
         _seconds("warn_left", self.warn_left)
         if not isinstance(self.checksum, bool):
             raise ValueError(f"checksum must be True or False, not {self.checksum!r}")
+        if self.direct_io is not None and not isinstance(self.direct_io, bool):
+            raise ValueError(f"direct_io must be True, False or None, not {self.direct_io!r}")
         each = self.segment == "block"
         if each and (segment_time is not None or flush is not None):
             raise ValueError(
                 "segment_time and flush_every are for blocks that are gathered: not segment='block'"
             )
         segment = None if each else _bytes("segment", self.segment)
+        if segment is not None and segment > LARGEST_SEGMENT:
+            raise ValueError(f"segment: {self.segment!r} would lie in memory; it can be 1 GiB at most")
         if segment is None and (segment_time is not None or flush is not None):
             segment = SEGMENT
         if segment is None and not each:
@@ -167,7 +201,7 @@ class LogOptions:
             "segment_seconds": segment_time,
             "flush_seconds": flush,
             "rotate_bytes": rotate_bytes,
-            "rotate_samples": samples,
+            "rotate_samples": None if samples is None else int(samples),
             "rotate_seconds": rotate_seconds,
             "keep_bytes": _bytes("keep", self.keep),
             "reserve_bytes": _bytes("reserve", self.reserve),

@@ -196,12 +196,13 @@ class Monitor:
         columns = list(zip(*self._rows, strict=True))
         self._rows = []
         try:
-            recorder.write(
+            recorder._write_results(
                 HISTORY_GROUP,
                 columns,
                 t0=self._rows_from,
                 dt=self._history,
-                channels=[name for name, _ in HISTORY],
+                unit="",
+                channels=tuple(name for name, _ in HISTORY),
             )
         except (RuntimeError, ValueError, OSError) as error:
             logger.warning("the history of the health is not in the log: %s", error)

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import platform
+import re
 import shutil
 import signal
 import sys
@@ -38,10 +39,10 @@ from daqring.errors import (
 from daqring.health import Health
 from daqring.log_options import LogOptions
 from daqring.log_options import _seconds as seconds_in
-from daqring.monitor import Monitor, verdicts
+from daqring.monitor import HISTORY_GROUP, Monitor, verdicts
 from daqring.placement import Pin, Priority, placement
 from daqring.progress import ProgressBar
-from daqring.properties import Properties, Property, share_out
+from daqring.properties import Properties, Property, is_text, share_out
 from daqring.readers import Outcome, ReaderChoice
 from daqring.report import Report, combine, gravest, work_of
 from daqring.restart import RESTARTS, Restart
@@ -957,7 +958,8 @@ class Recorder:
         Raises:
             RuntimeError: The recorder is not running.
         """
-        self._running().annotate(str(text), time.time_ns())
+        # A note is not worth an error over a character that is none.
+        self._running().annotate(str(text).encode(errors="replace").decode(), time.time_ns())
 
     def write(
         self,
@@ -982,20 +984,37 @@ class Recorder:
             channels: Names of the channels, one for each row of `values`.
 
         Raises:
-            ValueError: The arguments do not fit together, or not to the first call.
+            ValueError: The arguments do not fit together, or not to the first call; or the name is that of a
+                task, a stage or the health, or could be taken for a group behind a gap (``rig #2``).
             RuntimeError: The recorder is not running.
         """
+        if name == HISTORY_GROUP and self._history is not None:
+            raise ValueError(f"results cannot be written as group {name!r}: the history of health is there")
+        self._write_results(name, values, t0=t0, dt=dt, unit=unit, channels=tuple(channels))
+
+    def _write_results(
+        self,
+        name: str,
+        values: npt.ArrayLike,
+        *,
+        t0: float | np.datetime64 | datetime.datetime,
+        dt: float,
+        unit: str,
+        channels: tuple[str, ...],
+    ) -> None:
+        running = self._running()
         array = np.asarray(values)
-        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or array.dtype == np.float16:
             raise ValueError(f"values must be real numbers, not {array.dtype}")
         array = np.ascontiguousarray(np.atleast_2d(array), array.dtype.newbyteorder("<"))
         if array.ndim != 2 or array.shape[0] != len(channels) or not array.shape[1]:
             raise ValueError(
                 f"values of the shape {array.shape} do not fit {len(channels)} channels x 1 or more samples"
             )
-        if not name or name in ("daqring", *(acquisition.name for acquisition in self._acquisitions)):
-            raise ValueError(f"results cannot be written as group {name!r}; choose another name")
-        kind = (array.dtype.name, tuple(channels))
+        taken = {group["name"] for group in self._groups()}
+        _check_results(name, channels, unit, taken)
+        start_ns = _unix_ns(t0)
+        kind = (array.dtype.name, channels)
         if self._results.setdefault(name, kind) != kind:
             raise ValueError(f"group {name!r} was begun with other channels or another dtype")
         group = {
@@ -1007,7 +1026,7 @@ class Recorder:
                 for channel in channels
             ],
         }
-        self._running().write_values(group, _unix_ns(t0), array.shape[1], array.tobytes())
+        running.write_values(group, start_ns, array.shape[1], array.tobytes())
 
     def _running(self) -> _native.Recording:
         self._check_process()
@@ -1371,12 +1390,36 @@ def _check_clock(follower: Acquisition, owner: Acquisition, terminal: str) -> No
         )
 
 
+def _check_results(name: object, channels: tuple[object, ...], unit: object, taken: set[str]) -> None:
+    """Refuses results that the log could not hold beside its other groups."""
+    for text in (name, unit, *channels):
+        if not isinstance(text, str) or not is_text(text):
+            raise ValueError(f"names and units of results must be text, not {text!r}")
+    if name == "" or name == "daqring" or name in taken:
+        raise ValueError(f"results cannot be written as group {name!r}; choose another name")
+    if re.fullmatch(r".* #\d+", str(name), re.DOTALL):
+        raise ValueError(
+            f"results cannot be written as group {name!r}: so the parts of a group behind its gaps are called"
+        )
+    if "" in channels or len(set(channels)) < len(channels):
+        raise ValueError(f"each channel of group {name!r} needs a name of its own, not {channels!r}")
+
+
 def _unix_ns(moment: float | np.datetime64 | datetime.datetime) -> int:
+    if isinstance(moment, str) or (isinstance(moment, np.datetime64) and np.isnat(moment)):
+        raise ValueError(f"t0 must be seconds since 1970 or a date and time, not {moment!r}")
+    if isinstance(moment, np.datetime64):
+        # Beyond its range a finer unit would come round at the other end.
+        seconds = float(moment.astype("datetime64[s]").astype(np.int64))
+    else:
+        seconds = moment.timestamp() if isinstance(moment, datetime.datetime) else float(moment)
+    if not abs(seconds) < 9.2e9:
+        raise ValueError(f"t0 must be a time between the years 1678 and 2261, not {moment!r}")
     if isinstance(moment, datetime.datetime):
-        return round(moment.timestamp() * 1e6) * 1000
+        return round(seconds * 1e6) * 1000
     if isinstance(moment, np.datetime64):
         return int(moment.astype("datetime64[ns]").astype(np.int64))
-    return round(float(moment) * 1e9)
+    return round(seconds * 1e9)
 
 
 def _info(acquisition: Acquisition) -> StreamInfo:

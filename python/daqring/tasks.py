@@ -36,6 +36,7 @@ class TaskSet:
             self.factory = given
             given = given()
         self.tasks: tuple[nidaqmx.Task, ...]
+        self._closed = False
         try:
             self.tasks = self._checked(given)
         except TaskError:
@@ -68,8 +69,9 @@ class TaskSet:
         return tasks
 
     def close(self) -> None:
-        """Closes the tasks that a function made; others stay."""
-        if self.factory is not None:
+        """Closes the tasks that a function made, once; others stay."""
+        if self.factory is not None and not self._closed:
+            self._closed = True
             _close(self.tasks)
 
 

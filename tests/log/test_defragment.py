@@ -82,7 +82,7 @@ def test_refusals_leave_nothing_behind(tmp_path):
     assert refused.returncode == 1
     assert "--overwrite" in refused.stderr
     assert subprocess.run([*command, "--overwrite"], check=False, stdout=subprocess.DEVNULL).returncode == 0
-    with pytest.raises(daqring.LogFormatError, match="its own"):
+    with pytest.raises(daqring.LogFormatError, match="daqring's own"):
         daqring.defragment(output, tmp_path / "again.tdms")
     with pytest.raises(FileExistsError):
         daqring.defragment(source, source, overwrite=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import daqring.sim
 import nptdms
 import numpy as np
 import pytest
+from daqring.stages import Native, block_function
 
 
 def assert_pattern(samples: np.ndarray, channel: int, first: int = 0) -> None:
@@ -24,6 +26,18 @@ def command(*arguments: str | Path) -> list[str]:
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, check=False)
+
+
+def broken_at(call: int):
+    """A function that fails at its so-manieth call."""
+    calls = []
+
+    @block_function
+    def function(block, data, output, user_data):
+        calls.append(None)
+        return int(len(calls) == call)
+
+    return function
 
 
 def codes(path: Path, channel: int) -> np.ndarray:
@@ -103,18 +117,37 @@ def test_sizes_and_times_in_words():
     assert (native["segment_bytes"], native["rotate_bytes"]) == (4 << 20, 4 << 30)
 
 
-def test_a_disk_that_is_nearly_full_ends_the_recording_in_order(make_task, tmp_path):
+def test_a_disk_that_is_nearly_full_is_told_at_the_start(make_task, tmp_path):
     task = make_task("Dev1/ai0:2", rate=100_000)
     path = tmp_path / "full.tdms"
     log = daqring.LogOptions(reserve="1000 TB")
-    with (
-        pytest.warns(daqring.DiskLowWarning),
-        pytest.raises(daqring.RecordingError, match=r"nearly full.*50,000 samples.*not in") as failure,
-    ):
+    told = r"nearly full: .* are left, and 1000000.0 GB are to stay free \(reserve\)"
+    with pytest.raises(OSError, match=told) as failure:
         daqring.record(task, path, samples=50_000, log=log, progress=False)
-    report = failure.value.report
-    assert (report.samples_per_channel, report.lost, report.unstored) == (0, 0, 50_000)
-    assert daqring.verify(path).problems == ()
+    assert failure.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+    path.write_bytes(b"of value")
+    with pytest.raises(OSError, match=told):
+        daqring.record(task, path, samples=50_000, log=log, overwrite=True, progress=False)
+    assert path.read_bytes() == b"of value"
+
+
+def test_a_file_that_a_failure_kept_samples_out_of_is_not_complete(make_task, tmp_path):
+    """The file is finished in order, and does not pass for the whole recording."""
+    path = tmp_path / "failed.tdms"
+    task = make_task("Dev1/ai0:2", rate=100_000)
+    stages = [Native(broken_at(6), name="mine", ordered=True)]
+    with pytest.raises(daqring.RecordingError) as failure:
+        daqring.record(task, path, samples=1_000_000, block_ms=10, stages=stages, progress=False)
+    unstored = failure.value.report.unstored
+    assert unstored > 0
+    result = daqring.verify(path)
+    assert not result.complete
+    assert result.problems == ()
+    assert result.verdict.startswith("INCOMPLETE: ")
+    assert result.verdict.endswith(f"kept out the last {unstored} samples acquired")
+    assert daqring.open(path).finished
+    assert run("verify", path).returncode == 3
 
 
 @pytest.fixture

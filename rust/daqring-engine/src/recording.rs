@@ -611,7 +611,7 @@ fn call_hook(hook: Option<ThreadHook>, role: ThreadRole, shared: &Shared) {
 }
 
 /// Now, in nanoseconds since 1970.
-fn unix_ns() -> i64 {
+pub(crate) fn unix_ns() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| {

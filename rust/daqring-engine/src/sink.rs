@@ -9,7 +9,7 @@ use daqring_log::{
 };
 use daqring_ring::BlockHeader;
 
-use crate::recording::spawn;
+use crate::recording::{spawn, unix_ns};
 use crate::{EngineError, StageOutput};
 
 /// What a finished sink has to say.
@@ -225,7 +225,7 @@ impl LogSink {
                     // Values that do not fit must not cost the recording; the file tells of them.
                     Err(LogError::Spec(what) | LogError::Block(what)) => {
                         let text = format!("values were not written: {what}");
-                        self.log.annotate(&text, start_ns)?;
+                        self.log.annotate(&text, unix_ns())?;
                     }
                     other => other?,
                 },
@@ -258,7 +258,8 @@ impl LogSink {
             samples,
             lost_before: 0,
             gap: 0,
-            host_time_ns: start_ns,
+            // Whatever times the values have: by the host's, files are changed.
+            host_time_ns: unix_ns(),
             crc32c: None,
             data,
         })?;

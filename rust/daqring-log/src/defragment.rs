@@ -35,8 +35,8 @@ pub struct DefragmentReport {
 /// Copies every group, channel, property and value of a TDMS file into a new file of large segments.
 ///
 /// # Errors
-/// [`LogError::Exists`] for an output that exists, [`LogError::Unsupported`] for what the reader does not read and for
-/// this project's own logs, [`LogError::Format`] for damage, and the system's own errors. The file itself is only read.
+/// [`LogError::Exists`] for an output that exists, [`LogError::Unsupported`] for what the reader does not read,
+/// [`LogError::Own`], [`LogError::Format`] for damage, and the system's own errors. The file itself is only read.
 pub fn defragment(
     log: impl AsRef<Path>,
     output: impl AsRef<Path>,
@@ -45,9 +45,7 @@ pub fn defragment(
     let output = output.as_ref();
     let file = LogFile::open(&log)?;
     if file.run().is_some() {
-        return Err(LogError::Unsupported(
-            "a log of its own for defragmenting: its segments are what the recording chose, with their checksums".into(),
-        ));
+        return Err(LogError::Own);
     }
     if let crate::Tail::Damaged { offset, what } = file.tail() {
         return Err(LogError::format(*offset, what.clone()));

@@ -11,6 +11,10 @@ use std::time::Duration;
 
 use crate::storage::{DirectIo, Medium, Storage, SyncTarget};
 
+/// Each file that waits for its end holds two of the descriptors that a process may have, of which there are 1024 or
+/// fewer on many systems.
+const MOST_CLOSINGS: usize = 64;
+
 /// How far a log has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
@@ -172,9 +176,11 @@ impl Durable {
         }
     }
 
-    /// Completes a file with the next sync.
-    pub(crate) fn add_closing(&self, closing: Closing) {
-        self.state().closings.push(closing);
+    /// Completes a file with the next sync. True where so many wait for that now that no more should.
+    pub(crate) fn add_closing(&self, closing: Closing) -> bool {
+        let mut state = self.state();
+        state.closings.push(closing);
+        state.closings.len() >= MOST_CLOSINGS
     }
 
     /// Asks whoever does the syncs to make a file ahead.

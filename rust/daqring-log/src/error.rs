@@ -12,6 +12,9 @@ pub enum LogError {
     Exists(PathBuf),
     /// Another process holds the output for writing.
     Locked(PathBuf),
+    /// The log would be new, and beside it is what a recording of that name had not brought into its file when it was
+    /// broken off.
+    Orphan(PathBuf),
     /// The medium is full; the file was cut back to its last whole segment.
     NoSpace {
         /// The file being written.
@@ -52,6 +55,8 @@ pub enum LogError {
         /// What is wrong there.
         what: String,
     },
+    /// The file is a log that this project wrote, and needs no rewriting.
+    Own,
     /// The file is TDMS of a kind this reader does not read.
     Unsupported(String),
     /// The file cannot be recovered in the way that was asked for.
@@ -90,6 +95,12 @@ impl fmt::Display for LogError {
                 "{} is being written by another recording; choose another name or stop that one.",
                 path.display()
             ),
+            LogError::Orphan(path) => write!(
+                f,
+                "{} has samples of an earlier recording that was broken off; put it back beside its log and recover \
+                 that, or remove it, or choose another name.",
+                path.display()
+            ),
             LogError::NoSpace { path, kept } => write!(
                 f,
                 "The disk is full: {} was cut back to its last whole segment ({kept} bytes); \
@@ -123,6 +134,10 @@ impl fmt::Display for LogError {
                 write!(f, "Not a readable TDMS file: at byte {offset}, {what}.")
             }
             LogError::Unrecoverable(what) => write!(f, "This file cannot be recovered: {what}."),
+            LogError::Own => write!(
+                f,
+                "A log of daqring's own is not defragmented: its segments are as large as the recording chose."
+            ),
             LogError::Unsupported(what) => write!(f, "This reader does not read {what}."),
         }
     }

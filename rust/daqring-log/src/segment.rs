@@ -59,6 +59,8 @@ pub(crate) mod key {
     pub(crate) const PAD: &str = "daqring.pad";
     pub(crate) const FORMAT: &str = "daqring.format";
     pub(crate) const STREAM: &str = "daqring.stream";
+    /// In the file's last segment, where an error ended the recording.
+    pub(crate) const UNSTORED: &str = "daqring.unstored";
     pub(crate) const PART: &str = "daqring.part";
     pub(crate) const FILE: &str = "daqring.file";
     pub(crate) const PREVIOUS: &str = "daqring.previous";

@@ -252,7 +252,8 @@ impl Medium for Disk {
             }
             Err(error) => {
                 drop(file);
-                if new {
+                // One that is locked by now is another writer's, who asked to overwrite.
+                if new && error.kind() != io::ErrorKind::WouldBlock {
                     // Nothing half-made stays behind; the first error is the one to tell.
                     let _ = std::fs::remove_file(path);
                 }

@@ -107,6 +107,10 @@ impl Stream {
             return true;
         };
         let from = *self.flushed_ns.get_or_insert(before);
+        // The host's clock was set back, and of what waits nobody knows the age.
+        if host_time_ns < from {
+            return true;
+        }
         let took = host_time_ns.saturating_sub(before).max(0);
         host_time_ns.saturating_sub(from).saturating_add(took) > most
     }

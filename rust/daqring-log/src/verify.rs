@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::LogError;
-use crate::layout::{Gap, GapCause, LOST_UNKNOWN, StreamGap};
+use crate::layout::{Gap, GapCause, LOST_UNKNOWN, PropertyValue, StreamGap, property};
 use crate::reader::LogFile;
-use crate::segment::{ALIGN, RunId};
+use crate::segment::{ALIGN, RunId, key};
 use crate::source::{FileSource, Source};
 use crate::stamped::{Stamped, find_header};
+use crate::tail::tail_paths;
 use crate::walk::{Step, Walker};
 
 /// What kind of thing is wrong.
@@ -66,6 +67,8 @@ pub struct StreamCheck {
     pub lost_unknown: bool,
     /// Samples per channel that were recorded and are damaged or gone.
     pub damaged: u64,
+    /// Sound samples per channel that only the tail file has: recovery puts them into the log.
+    pub in_tail: u64,
 }
 
 /// What verification found.
@@ -84,6 +87,9 @@ pub struct VerifyReport {
     pub unchecked: u64,
     /// Per stream.
     pub streams: Vec<StreamCheck>,
+    /// Samples that were acquired, and that the error that ended the recording kept out of the file; per channel, over
+    /// all streams.
+    pub unstored: u64,
     /// Losses that were recorded as such.
     pub gaps: Vec<StreamGap>,
     /// What is wrong, in the order of the file; at most [`VerifyReport::MOST_PROBLEMS`].
@@ -101,9 +107,9 @@ impl VerifyReport {
         self.problem_count == 0
     }
 
-    /// Sound, finished, and no sample was lost.
+    /// Sound, finished, and no sample was lost or kept out by an error.
     pub fn complete(&self) -> bool {
-        self.is_sound() && self.finished && self.gaps.is_empty()
+        self.is_sound() && self.finished && self.gaps.is_empty() && self.unstored == 0
     }
 
     /// Samples per channel that gaps say were lost, over all streams.
@@ -131,6 +137,7 @@ impl VerifyReport {
                 lost: 0,
                 lost_unknown: false,
                 damaged: 0,
+                in_tail: 0,
             });
             self.streams.len() - 1
         });
@@ -144,7 +151,16 @@ impl fmt::Display for VerifyReport {
         let samples: Vec<String> = self
             .streams
             .iter()
-            .map(|stream| format!("{} {} samples per channel", stream.name, stream.samples))
+            .map(|stream| {
+                let tail = match stream.in_tail {
+                    0 => String::new(),
+                    more => format!(" and {more} more in its tail file"),
+                };
+                format!(
+                    "{} {} samples per channel{tail}",
+                    stream.name, stream.samples
+                )
+            })
             .collect();
         let samples = match samples.is_empty() {
             true => "no samples".to_owned(),
@@ -156,7 +172,7 @@ impl fmt::Display for VerifyReport {
             "structure sound (no checksums in this file)"
         } else if !self.finished {
             "sound, not finished"
-        } else if !self.gaps.is_empty() {
+        } else if !self.gaps.is_empty() || self.unstored > 0 {
             "INCOMPLETE"
         } else {
             "complete"
@@ -172,16 +188,23 @@ impl fmt::Display for VerifyReport {
             )?,
         }
         if !self.gaps.is_empty() {
-            let unknown = match self.streams.iter().any(|stream| stream.lost_unknown) {
-                true => " and an unknown number more",
-                false => "",
+            let unknown = self.streams.iter().any(|stream| stream.lost_unknown);
+            let lost = match (self.lost(), unknown) {
+                (0, true) => "an unknown number lost".to_owned(),
+                (lost, true) => format!("{lost} lost and an unknown number more"),
+                (lost, false) => format!("{lost} lost"),
             };
+            let gaps = match self.gaps.len() {
+                1 => "1 gap".to_owned(),
+                count => format!("{count} gaps"),
+            };
+            write!(f, "; {lost} in {gaps} (first: {})", self.gaps[0].gap.cause)?;
+        }
+        if self.unstored > 0 {
+            let count = self.unstored;
             write!(
                 f,
-                "; {} lost{unknown} in {} gaps (first: {})",
-                self.lost(),
-                self.gaps.len(),
-                self.gaps[0].gap.cause
+                "; an error ended the recording and kept out the last {count} samples acquired"
             )?;
         }
         let damaged = self
@@ -206,7 +229,14 @@ impl fmt::Display for VerifyReport {
 pub fn verify(path: impl AsRef<Path>) -> Result<VerifyReport, LogError> {
     let path = path.as_ref();
     let source = FileSource::open(path).map_err(|error| LogError::io("open", path, error))?;
-    verify_source(Arc::new(source))
+    let mut tails: Vec<Box<dyn Source>> = Vec::new();
+    for tail in tail_paths(path) {
+        // The recording may still run and remove it just now.
+        if let Ok(tail) = FileSource::open(&tail) {
+            tails.push(Box::new(tail));
+        }
+    }
+    check(Arc::new(source), &tails)
 }
 
 /// What the next block of a stream should say.
@@ -222,6 +252,10 @@ struct Expected {
 /// # Errors
 /// As [`verify`].
 pub fn verify_source(source: Arc<dyn Source>) -> Result<VerifyReport, LogError> {
+    check(source, &[])
+}
+
+fn check(source: Arc<dyn Source>, tails: &[Box<dyn Source>]) -> Result<VerifyReport, LogError> {
     let length = source
         .length()
         .map_err(|error| LogError::format(0, format!("the length is not known: {error}")))?;
@@ -232,6 +266,7 @@ pub fn verify_source(source: Arc<dyn Source>) -> Result<VerifyReport, LogError> 
         segments: 0,
         unchecked: 0,
         streams: Vec::new(),
+        unstored: 0,
         gaps: Vec::new(),
         problems: Vec::new(),
         problem_count: 0,
@@ -247,14 +282,27 @@ pub fn verify_source(source: Arc<dyn Source>) -> Result<VerifyReport, LogError> 
         expected: HashMap::new(),
         scratch: Vec::new(),
     };
-    check.walk()?;
+    let walked = check.walk();
+    if !check.finished {
+        tails.iter().for_each(|tail| check.tail(&**tail));
+    }
+    // A recording of low rate has all it has in its tail for a minute.
+    if length > 0 || check.run.is_none() {
+        walked?;
+    }
     let (stamped, finished) = (check.run.is_some(), check.finished);
     report.stamped = stamped;
     report.finished = finished;
-    if stamped {
+    if stamped && length > 0 {
         // Losses that no block follows are in the gap table alone.
-        match LogFile::from_source(source).and_then(|file| file.gaps_at_end()) {
-            Ok(gaps) => {
+        let at_end = |file: LogFile| {
+            let unstored = property(file.properties(), key::UNSTORED);
+            let unstored = unstored.and_then(PropertyValue::as_u64).unwrap_or(0);
+            Ok((file.gaps_at_end()?, unstored))
+        };
+        match LogFile::from_source(source).and_then(at_end) {
+            Ok((gaps, unstored)) => {
+                report.unstored = unstored;
                 for gap in &gaps {
                     let stream = report.stream(&gap.stream);
                     match gap.gap.count {
@@ -291,7 +339,10 @@ impl Check<'_, '_> {
             let step = match walker.next() {
                 Ok(Step::End) => {
                     if offset == 0 {
-                        return Err(LogError::format(0, "the file is empty"));
+                        return Err(LogError::format(
+                            0,
+                            "the file is empty: nothing was recorded into it, or not yet",
+                        ));
                     }
                     return Ok(());
                 }
@@ -326,6 +377,41 @@ impl Check<'_, '_> {
             match next {
                 Some(next) => walker.seek(next),
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// Counts what a tail file has beyond the log. What is not sound in it was not promised to anybody.
+    fn tail(&mut self, source: &dyn Source) {
+        let Ok(length) = source.length() else {
+            return;
+        };
+        let mut walker = Walker::new(source, length);
+        while let Ok(Step::Segment(walked)) = walker.next() {
+            let Ok(stamped) = Stamped::parse(&walked) else {
+                return;
+            };
+            let run = stamped.stamp.run;
+            if !stamped.header_sound
+                || stamped.unfinished
+                || run.is_none()
+                || (self.run.is_some() && run != self.run)
+                || !stamped
+                    .data_sound(source, &mut self.scratch)
+                    .unwrap_or(false)
+            {
+                return;
+            }
+            self.run = run;
+            self.streams.extend(stamped.streams.iter().cloned());
+            let (Some(group), Some(block)) = (&stamped.group, stamped.stamp.block()) else {
+                return;
+            };
+            let name = self.streams.get(group).unwrap_or(group).clone();
+            let expected = self.expected.get(&name).copied().unwrap_or_default();
+            if !expected.begun || block.first_sample >= expected.sample {
+                let stream = self.report.stream(&name);
+                stream.in_tail = stream.in_tail.saturating_add(block.samples);
             }
         }
     }

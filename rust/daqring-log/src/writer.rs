@@ -22,11 +22,13 @@ use crate::space::{DiskSpace, SpaceWatch};
 use crate::storage::{AlignedBuffer, DirectIo, Disk, Medium, Storage, SyncTarget};
 use crate::stream::{Stream, describe};
 use crate::tables::{BlockRow, ClockRow, EventRow, GapRow, RecordRow, Tables};
-use crate::tail::TailFile;
+use crate::tail::{TailFile, tail_path, tail_paths};
 
 /// Version of what FORMAT.md describes.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
+/// A segment that is gathered lies in memory, once for each stream.
+const MOST_GATHERED: usize = 1 << 30;
 /// Notes are brought into the file at most this often.
 const NOTES_EVERY: Duration = Duration::from_secs(1);
 
@@ -320,6 +322,12 @@ fn now_ns() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Whether two readings of the host's clock are at least `time` apart. It may have been set back in between, and
+/// nothing is to wait until it has caught up.
+fn is_far(now_ns: i64, then_ns: i64, time: Duration) -> bool {
+    u128::from(now_ns.abs_diff(then_ns)) >= time.as_nanos()
+}
+
 fn nanos(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -328,14 +336,36 @@ impl LogWriter {
     /// Makes the file and its lock; nothing is left behind if that fails.
     ///
     /// # Errors
-    /// [`LogError::Exists`], [`LogError::Locked`], [`LogError::Spec`] for groups that cannot be written, and the
-    /// system's own errors.
+    /// [`LogError::Exists`], [`LogError::Locked`], [`LogError::Orphan`], [`LogError::Spec`] for groups that cannot be
+    /// written, [`LogError::DiskLow`], and the system's own errors.
     pub fn create(
         path: &Path,
         options: LogOptions,
         groups: Vec<GroupSpec>,
     ) -> Result<LogWriter, LogError> {
-        LogWriter::create_on(Arc::new(Disk), path, options, groups)
+        let first = file_name(path, options.rotation.is_on(), 0, now_ns());
+        if let Segments::Gather { .. } = options.segments {
+            let tail = tail_path(&first, groups.len().saturating_sub(1));
+            // Better now than at the first flush.
+            if let Err(error) = std::fs::symlink_metadata(&tail)
+                && error.kind() == io::ErrorKind::InvalidFilename
+            {
+                return Err(LogError::io("create", &tail, error));
+            }
+        }
+        let waits = |tail: &PathBuf| std::fs::metadata(tail).is_ok_and(|tail| tail.len() > 0);
+        let orphan = tail_paths(&first).into_iter().find(waits);
+        let overwrite = options.overwrite;
+        if let Some(tail) = orphan.filter(|_| !overwrite && !first.exists()) {
+            return Err(LogError::Orphan(tail));
+        }
+        let log = LogWriter::create_on(Arc::new(Disk), path, options, groups)?;
+        if overwrite {
+            // Of the recording whose place this one takes. One that stays is known by its run.
+            let tails = tail_paths(&log.file.path).into_iter();
+            tails.for_each(|tail| drop(std::fs::remove_file(tail)));
+        }
+        Ok(log)
     }
 
     /// As [`create`](Self::create), on a medium of the caller's.
@@ -349,10 +379,12 @@ impl LogWriter {
         groups: Vec<GroupSpec>,
     ) -> Result<LogWriter, LogError> {
         check(&groups)?;
-        if let Segments::Gather { bytes: 0, .. } = options.segments {
-            return Err(LogError::Spec(
-                "Segments of 0 bytes cannot be gathered.".to_owned(),
-            ));
+        if let Segments::Gather { bytes, .. } = options.segments
+            && !(1..=MOST_GATHERED).contains(&bytes)
+        {
+            return Err(LogError::Spec(format!(
+                "Segments of {bytes} bytes cannot be gathered; they have from 1 byte to 1 GiB."
+            )));
         }
         if options.rotation.samples == Some(0) {
             return Err(LogError::Spec(
@@ -361,6 +393,7 @@ impl LogWriter {
         }
         let durable = Arc::new(Durable::default());
         let first = file_name(path, options.rotation.is_on(), 0, now_ns());
+        check_room(&*medium, &first, &options)?;
         let file = open_file(&medium, &durable, &first, &options, 0)?;
         // The first name is made durable at once: a wrong disk should show before the experiment begins.
         if let Err(error) = medium.sync_directory(&first) {
@@ -746,7 +779,7 @@ impl LogWriter {
             let late = match self.options.segments {
                 Segments::Gather {
                     time: Some(time), ..
-                } => stamp.host_time_ns.saturating_sub(gather.stamp.host_time_ns) >= nanos(time),
+                } => is_far(stamp.host_time_ns, gather.stamp.host_time_ns, time),
                 _ => false,
             };
             if full || late {
@@ -1276,7 +1309,7 @@ impl LogWriter {
         let late = rotation
             .time
             .zip(self.file.began_ns)
-            .is_some_and(|(time, began)| block.host_time_ns.saturating_sub(began) >= nanos(time));
+            .is_some_and(|(time, began)| is_far(block.host_time_ns, began, time));
         match !empty && (long || late) {
             true => self.rotate(block.host_time_ns),
             false => Ok(()),
@@ -1305,7 +1338,12 @@ impl LogWriter {
             index,
             host_time_ns,
         );
-        if next == self.file.path || self.closed.iter().any(|(path, _)| *path == next) {
+        // Also a name of a file that is to be removed: the removal may still wait for its sync.
+        let ours = |path: &PathBuf| *path == next;
+        if ours(&self.file.path)
+            || self.closed.iter().any(|(path, _)| ours(path))
+            || self.removed.iter().any(ours)
+        {
             next = with_suffix(&next, &format!("_{index:04}"));
         }
         self.close_all_gathered()?;
@@ -1338,11 +1376,12 @@ impl LogWriter {
         };
         self.durable.add_once(directory(&self.medium, &file.path));
         let mut last = std::mem::replace(&mut self.file, file);
+        let mut behind = false;
         if let Some((header, data)) = last_segment
             && let Some(storage) = last.storage
         {
             let length = (header.len() + data.len()) as u64;
-            self.durable.add_closing(Closing {
+            behind = self.durable.add_closing(Closing {
                 path: last.path.clone(),
                 storage,
                 target: last.target,
@@ -1379,8 +1418,11 @@ impl LogWriter {
         }
         if self.synced_elsewhere {
             self.ask_for_next();
-            self.durable.ask();
-            return Ok(());
+            if !behind {
+                self.durable.ask();
+                return Ok(());
+            }
+            // Files are changed faster than they can be brought to the medium: the ring waits with the writer.
         }
         self.sync()
     }
@@ -1585,6 +1627,25 @@ fn directory(medium: &Arc<dyn Medium>, path: &Path) -> Arc<dyn SyncTarget> {
         medium: Arc::clone(medium),
         path: path.to_path_buf(),
     })
+}
+
+/// Refuses a recording that would end with its first block.
+fn check_room(medium: &dyn Medium, path: &Path, options: &LogOptions) -> Result<(), LogError> {
+    let (Some(reserve), Ok(Some(free))) = (options.reserve, medium.free_space(path)) else {
+        return Ok(());
+    };
+    let replaced = match options.overwrite {
+        true => std::fs::metadata(path).map_or(0, |data| data.len()),
+        false => 0,
+    };
+    match free.saturating_add(replaced) < reserve {
+        true => Err(LogError::DiskLow {
+            path: path.to_path_buf(),
+            free,
+            reserve,
+        }),
+        false => Ok(()),
+    }
 }
 
 fn open_file(

@@ -274,6 +274,198 @@ fn a_flush_comes_before_the_samples_are_too_old() {
     }
 }
 
+/// The host's clock may be set back while recording: flushes, segments and files do not wait until it has caught up.
+#[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let at = |seq: u64| {
+        let now = 1_700_000_000_000_000_000 + seq as i64 * 1_000_000_000;
+        if seq < 20 { now } else { now - HOUR }
+    };
+    let record = |name: &str, options: LogOptions| {
+        let scratch = Scratch::new(name);
+        let path = scratch.file("slow.tdms");
+        let mut log = LogWriter::create(&path, options, vec![group("Dev1", 0.1)]).expect("create");
+        let mut waiting = Vec::new();
+        for seq in 0..60 {
+            let data = data(seq * 10, 10);
+            log.write_block(&Block {
+                group: 0,
+                seq,
+                first_sample: seq * 10,
+                samples: 10,
+                lost_before: 0,
+                gap: 0,
+                host_time_ns: at(seq),
+                crc32c: None,
+                data: &data,
+            })
+            .expect("write");
+            waiting.push(seq + 1 - log.written().blocks);
+        }
+        let summary = log.finish(vec![]).expect("finish");
+        (summary, waiting)
+    };
+    let mut options = LogOptions::default();
+    options.segments = Segments::Gather {
+        bytes: 1 << 20,
+        time: None,
+    };
+    options.flush_every = Some(Duration::from_secs(3));
+    let (_, waiting) = record("back-flush", options.clone());
+    assert!(waiting.iter().all(|blocks| *blocks <= 3), "{waiting:?}");
+
+    options.flush_every = None;
+    options.segments = Segments::Gather {
+        bytes: 1 << 20,
+        time: Some(Duration::from_secs(10)),
+    };
+    let (_, waiting) = record("back-segment", options);
+    assert!(waiting.iter().all(|blocks| *blocks <= 11), "{waiting:?}");
+
+    let mut options = LogOptions::default();
+    options.rotation.time = Some(Duration::from_secs(10));
+    let (summary, _) = record("back-rotate", options);
+    assert_eq!(summary.files.len(), 6, "{:?}", summary.files);
+}
+
+/// What the end of the process leaves in a tail is not for the next recording of the same name to write over.
+#[test]
+fn a_tail_without_its_log_is_not_written_over() {
+    let scratch = Scratch::new("orphan");
+    let path = scratch.file("slow.tdms");
+    let mut options = LogOptions::default();
+    options.segments = Segments::Gather {
+        bytes: 1 << 20,
+        time: None,
+    };
+    options.flush_every = Some(Duration::from_millis(1));
+    let create =
+        |options: &LogOptions| LogWriter::create(&path, options.clone(), vec![group("Dev1", 0.1)]);
+    let mut log = create(&options).expect("create");
+    write(&mut log, 0, 0, 10).expect("write");
+    write(&mut log, 1, 10, 10).expect("write");
+    drop(log);
+    let moved = scratch.file("moved.tdms");
+    std::fs::rename(&path, &moved).expect("rename");
+    let tail = scratch.file("slow.tdms.tail-0");
+    let error = create(&options).err().expect("the tail is in the way");
+    assert!(
+        matches!(&error, LogError::Orphan(path) if *path == tail),
+        "{error}"
+    );
+    assert_eq!(scratch.names(), ["moved.tdms", "slow.tdms.tail-0"]);
+    std::fs::rename(&tail, scratch.file("moved.tdms.tail-0")).expect("rename");
+    assert_eq!(values(&moved).len(), 20);
+
+    // Who has the log replaced has its tail replaced.
+    let mut log = create(&options).expect("create");
+    write(&mut log, 0, 0, 10).expect("write");
+    drop(log);
+    options.overwrite = true;
+    drop(create(&options).expect("create"));
+    assert_eq!(
+        scratch.names(),
+        ["moved.tdms", "moved.tdms.tail-0", "slow.tdms"]
+    );
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_there_is_a_file() {
+    let scratch = Scratch::new("refused");
+    let refused = |name: &str, change: fn(&mut LogOptions)| {
+        let mut options = LogOptions::default();
+        change(&mut options);
+        let created = LogWriter::create(&scratch.file(name), options, vec![group("Dev1", 0.1)]);
+        let error = created.err().expect("refused");
+        assert_eq!(scratch.names(), Vec::<String>::new(), "{error}");
+        error.to_string()
+    };
+    let text = refused("a.tdms", |options| {
+        options.segments = Segments::Gather {
+            bytes: 1 << 40,
+            time: None,
+        };
+    });
+    assert!(text.contains("1 GiB"), "{text}");
+    let text = refused("a.tdms", |options| options.reserve = Some(1 << 60));
+    assert!(text.contains("are kept to finish the recording"), "{text}");
+    // The name is not too long, but that of its tail file is.
+    #[cfg(target_os = "linux")]
+    {
+        let text = refused(&"x".repeat(252), |options| {
+            options.segments = Segments::Gather {
+                bytes: 1 << 20,
+                time: None,
+            };
+        });
+        assert!(
+            text.contains("tail-0") && text.contains("too long"),
+            "{text}"
+        );
+    }
+}
+
+/// At a low rate all there is may be in the tail, and the log still empty.
+#[test]
+fn verification_counts_what_only_the_tail_has() {
+    let scratch = Scratch::new("verify-tail");
+    let path = scratch.file("slow.tdms");
+    let mut options = LogOptions::default();
+    options.segments = Segments::Gather {
+        bytes: 1 << 20,
+        time: Some(Duration::from_secs(1)),
+    };
+    options.flush_every = Some(Duration::from_millis(100));
+    let mut log = LogWriter::create(&path, options, vec![group("Dev1", 0.1)]).expect("create");
+    let mut next = 0;
+    let mut until = |log: &mut LogWriter, blocks: u64| {
+        for seq in next..blocks {
+            write(log, seq, seq * 100, 100).expect("write");
+        }
+        next = blocks;
+        log.flush().expect("flush");
+    };
+    until(&mut log, 3);
+    assert_eq!(std::fs::metadata(&path).expect("log").len(), 0);
+    let report = verify(&path).expect("verify");
+    assert!(report.stamped && report.is_sound() && !report.finished && !report.complete());
+    assert_eq!(
+        (report.streams[0].samples, report.streams[0].in_tail),
+        (0, 300)
+    );
+    until(&mut log, 13);
+    assert!(std::fs::metadata(&path).expect("log").len() > 0);
+    let report = verify(&path).expect("verify");
+    let stream = &report.streams[0];
+    assert!(stream.samples > 0 && stream.in_tail > 0, "{report}");
+    assert_eq!(stream.samples + stream.in_tail, 1300);
+    assert!(
+        report.to_string().contains(&format!(
+            "Dev1 {} samples per channel and {} more in its tail file",
+            stream.samples, stream.in_tail
+        )),
+        "{report}"
+    );
+    // A tail of another recording says nothing of this one.
+    drop(log);
+    let other = scratch.file("other.tdms");
+    let mut overwriting = LogOptions::default();
+    overwriting.overwrite = true;
+    let mut log = LogWriter::create(&other, overwriting, vec![group("Dev1", 0.1)]).expect("create");
+    write(&mut log, 0, 0, 10).expect("write");
+    std::fs::copy(
+        scratch.file("slow.tdms.tail-0"),
+        scratch.file("other.tdms.tail-0"),
+    )
+    .expect("copy");
+    let report = verify(&other).expect("verify");
+    assert_eq!(
+        (report.streams[0].samples, report.streams[0].in_tail),
+        (10, 0)
+    );
+}
+
 #[test]
 fn without_checksums_headers_are_checked_and_data_are_not() {
     let scratch = Scratch::new("unchecked");
@@ -401,6 +593,28 @@ fn a_file_that_is_no_log_is_not_recovered() {
         assert_eq!(std::fs::read(scratch.file(name)).expect("read"), bytes);
     }
     assert_eq!(scratch.names(), ["empty.tdms", "tag.tdms", "text.tdms"]);
+}
+
+/// A file that waits for its end is an open one, and of those a process may not have many.
+#[test]
+fn files_that_wait_for_their_end_do_not_pile_up() {
+    let scratch = Scratch::new("pile");
+    let mut options = LogOptions::default();
+    options.rotation.samples = Some(10);
+    let path = scratch.file("run.tdms");
+    let mut log = LogWriter::create(&path, options, vec![group("Dev1", 1e-3)]).expect("create");
+    let _nobody_syncs = log.sync_handle();
+    for seq in 0..100 {
+        write(&mut log, seq, seq * 10, 10).expect("write");
+    }
+    let complete = |index: u32| {
+        let path = scratch.file(&format!("run_{index:04}.tdms"));
+        verify(path).expect("verify").complete()
+    };
+    assert!((0..64).all(complete));
+    assert!((64..99).all(|index| !complete(index)));
+    assert_eq!(log.finish(vec![]).expect("finish").files.len(), 100);
+    assert!((0..100).all(complete));
 }
 
 #[test]

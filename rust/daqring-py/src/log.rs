@@ -334,14 +334,33 @@ pub(crate) fn log_error(error: LogError) -> PyErr {
             );
             os_error(errno::NO_SPACE, &text, path)
         }
-        LogError::DiskLow { path, free, .. } => {
-            let text = format!("the disk is nearly full ({free} bytes are left)");
+        LogError::DiskLow {
+            path,
+            free,
+            reserve,
+        } => {
+            let size = |bytes: u64| match bytes {
+                1_000_000_000.. => format!("{:.1} GB", bytes as f64 / 1e9),
+                _ => format!("{:.1} MB", bytes as f64 / 1e6),
+            };
+            let text = format!(
+                "the disk is nearly full: {} are left, and {} are to stay free (reserve)",
+                size(free),
+                size(reserve)
+            );
             os_error(errno::NO_SPACE, &text, path)
         }
+        LogError::Orphan(path) => os_error(
+            errno::EXISTS,
+            "beside the log there are samples of an earlier recording of this name that was broken off; put them \
+             back beside their log and recover that, or remove them, or choose another name",
+            path,
+        ),
         LogError::Io { path, source, .. } => system_error(&source, path),
-        LogError::Format { .. } | LogError::Unsupported(_) | LogError::Unrecoverable(_) => {
-            LogFormatError::new_err(text)
-        }
+        LogError::Format { .. }
+        | LogError::Unsupported(_)
+        | LogError::Unrecoverable(_)
+        | LogError::Own => LogFormatError::new_err(text),
         LogError::Failed(_) | LogError::Finished => RecordingError::new_err(text),
         _ => PyValueError::new_err(text),
     }
@@ -404,6 +423,7 @@ fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
         entry.set_item("lost", stream.lost)?;
         entry.set_item("lost_unknown", stream.lost_unknown)?;
         entry.set_item("damaged", stream.damaged)?;
+        entry.set_item("in_tail", stream.in_tail)?;
         Ok(entry)
     });
     dict.set_item("streams", streams.collect::<PyResult<Vec<_>>>()?)?;
