@@ -163,6 +163,30 @@ def test_the_driver_buffer_is_raised_and_put_back(make_task, tmp_path):
     assert task.in_stream.input_buf_size == before
 
 
+@pytest.mark.parametrize("code", [-200877, -200920])
+def test_an_event_that_suits_no_other_buffer_keeps_the_one_it_has(make_task, tmp_path, monkeypatch, code):
+    """Some devices want a multiple of the interval of their every-N-samples event."""
+    task = make_task("Dev1/ai0", 10_000)
+    found = task.in_stream.input_buf_size
+    start = nidaqmx.Task.start
+
+    def picky(task):
+        if task.in_stream.input_buf_size != found:
+            raise nidaqmx.errors.DaqError("The buffer is no multiple of the interval.", code)
+        start(task)
+
+    monkeypatch.setattr(nidaqmx.Task, "start", picky)
+    report = daqring.record(task, tmp_path / "run.tdms", samples=1000, progress=False)
+    assert (report.complete, report.driver_buffer) == (True, found)
+    assert "every-N-samples event" in report.driver_buffer_note
+    assert task.in_stream.input_buf_size == found
+    # Any other refusal comes out.
+    monkeypatch.setattr(nidaqmx.Task, "start", lambda task: task.ai_channels["Dev1/ai5"].ai_max)
+    with pytest.raises(daqring.DriverError):
+        daqring.record(task, tmp_path / "b.tdms", samples=1000, progress=False)
+    assert task.in_stream.input_buf_size == found
+
+
 def test_a_driver_buffer_set_by_hand_is_left_alone(make_task, tmp_path):
     task = make_task(rate=100_000)
     task.in_stream.input_buf_size = 30_000

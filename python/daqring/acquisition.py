@@ -24,7 +24,14 @@ from daqring.readers import (
     choose,
 )
 from daqring.report import GAP_CAUSES, Gap, StreamReport
-from daqring.source import ChannelInfo, DriverBuffer, DtypeChoice, TaskSource, TimesChoice
+from daqring.source import (
+    UNEVEN_BUFFER_CODES,
+    ChannelInfo,
+    DriverBuffer,
+    DtypeChoice,
+    TaskSource,
+    TimesChoice,
+)
 
 if TYPE_CHECKING:
     import nidaqmx
@@ -200,7 +207,15 @@ class Acquisition:
     def start(self) -> None:
         """Starts the task, unless it runs."""
         self._started = True
-        first, start_time = self.source.start()
+        try:
+            first, start_time = self.source.start()
+        except Exception as error:
+            uneven = getattr(error, "error_code", None) in UNEVEN_BUFFER_CODES
+            found = self.source.buffer_as_found() if uneven else None
+            if found is None:
+                raise
+            self.buffer = found
+            first, start_time = self.source.start()
         if self._resume is not None:
             self._resumed_at = start_time
             return

@@ -31,6 +31,8 @@ BUFFER_LIMIT_BYTES = 1 << 30
 OVERWRITE_CODES = frozenset({-200279, -200222})
 OVERFLOW_CODES = frozenset({-200361, -200010, -209829, -200714})
 TIMEOUT_CODE = -200284
+#: The buffer is no multiple of the interval of the task's every-N-samples event.
+UNEVEN_BUFFER_CODES = frozenset({-200877, -200920})
 #: What a task tells only while it runs was asked of one that does not.
 NOT_RUNNING_CODE = -200983
 
@@ -597,6 +599,16 @@ class TaskSource:
         self._buffer_to_restore = int(self._stream.input_buf_size)
         self._stream.input_buf_size = planned.used
         return DriverBuffer(int(self._stream.input_buf_size), planned.note)
+
+    def buffer_as_found(self) -> DriverBuffer | None:
+        """Takes the raising back, if there was one, for an event that suits no other size."""
+        if self._buffer_to_restore is None:
+            return None
+        found, self._buffer_to_restore = self._buffer_to_restore, None
+        del self._stream.input_buf_size
+        return DriverBuffer(
+            found, "left alone, because the task's every-N-samples event needs a multiple of N"
+        )
 
     def buffer_seconds(self, seconds: float) -> float:
         """For how long the driver's buffer holds samples, once :meth:`prepare_buffer` was called."""
