@@ -63,7 +63,8 @@ impl FreeList {
             let next = self.next[head as usize].load(Ordering::Relaxed);
             match self
                 .head
-                .compare_exchange_weak(head, next, Ordering::Acquire, Ordering::Acquire)
+                // The load has carried it: a slot that is the head cannot leave and come back meanwhile.
+                .compare_exchange_weak(head, next, Ordering::Relaxed, Ordering::Acquire)
             {
                 Ok(_) => return Some(head),
                 Err(now) => head = now,

@@ -149,9 +149,10 @@ impl<T> Shared<T> {
         index: usize,
         backoff: &mut Backoff,
     ) -> Result<usize, PushError<()>> {
-        let stamp = self.cells[index].stamp.load(Ordering::Acquire);
+        // Nothing is read or written because of these two: they carry nothing.
+        let stamp = self.cells[index].stamp.load(Ordering::Relaxed);
         if stamp.wrapping_add(self.one_lap) == tail.wrapping_add(1)
-            && self.head.load(Ordering::Acquire).wrapping_add(self.one_lap) == tail
+            && self.head.load(Ordering::Relaxed).wrapping_add(self.one_lap) == tail
         {
             return Err(PushError::Full(()));
         }
@@ -207,7 +208,8 @@ impl<T> Shared<T> {
         index: usize,
         backoff: &mut Backoff,
     ) -> Result<usize, PopError> {
-        if self.cells[index].stamp.load(Ordering::Acquire) == head {
+        if self.cells[index].stamp.load(Ordering::Relaxed) == head {
+            // "Closed" tells what the closer did before.
             let tail = self.tail.load(Ordering::Acquire);
             if tail == head {
                 return Err(PopError::Empty);
@@ -364,7 +366,7 @@ impl<T> Shared<T> {
     }
 
     fn close(&self) {
-        self.tail.fetch_or(self.closed, Ordering::AcqRel);
+        self.tail.fetch_or(self.closed, Ordering::Release);
         self.filled.notify_all();
         self.freed.notify_all();
     }

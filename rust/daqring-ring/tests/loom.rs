@@ -8,9 +8,10 @@
 
 use daqring_ring::slots::{AcquireError, ReserveError, SlotConsumer, SlotProducer};
 use daqring_ring::{
-    BlockMeta, EventCount, Policy, PopError, PushError, SlotOptions, WaitStrategy, Waiter, mpmc,
-    slot_ring, spsc,
+    Barrier, BlockMeta, EventCount, Policy, PopError, PushError, SlotOptions, WaitStrategy, Waiter,
+    mpmc, slot_ring, spsc,
 };
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -20,6 +21,60 @@ fn model(preemptions: usize, program: impl Fn() + Sync + Send + 'static) {
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
     builder.check(program);
+}
+
+/// As `model`, in the asymmetric form: the program must not wait.
+fn model_without_fences(preemptions: usize, program: impl Fn() + Sync + Send + 'static) {
+    Barrier::Asymmetric.set_default();
+    model(preemptions, program);
+}
+
+/// Memory that nothing guards: it is read after what should order that, or loom
+/// tells of a race.
+struct Note(UnsafeCell<u32>);
+
+// SAFETY: loom checks every access.
+unsafe impl Send for Note {}
+// SAFETY: as above.
+unsafe impl Sync for Note {}
+
+impl Note {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(UnsafeCell::new(0)))
+    }
+
+    fn write(&self) {
+        // SAFETY: loom checks it.
+        self.0.with_mut(|place| unsafe { *place = 7 });
+    }
+
+    fn is_written(&self) -> bool {
+        // SAFETY: loom checks it.
+        self.0.with(|place| unsafe { *place == 7 })
+    }
+}
+
+/// Tries until there is a result.
+fn until<R>(mut attempt: impl FnMut() -> Option<R>) -> R {
+    loop {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        thread::yield_now();
+    }
+}
+
+/// Each writes its note, then drops its handle; gives the notes.
+fn notes_then_drop<H: Send + 'static>(handles: [H; 2]) -> [Arc<Note>; 2] {
+    handles.map(|handle| {
+        let note = Note::new();
+        let told = Arc::clone(&note);
+        thread::spawn(move || {
+            told.write();
+            drop(handle);
+        });
+        note
+    })
 }
 
 fn waiter() -> Waiter {
@@ -359,5 +414,275 @@ fn slots_close_against_a_waiting_reservation() {
         });
         consumer.monitor().close();
         writer.join().unwrap();
+    });
+}
+
+#[test]
+fn spsc_cells_are_used_again_without_fences() {
+    model_without_fences(3, || {
+        let (mut producer, mut consumer) = spsc::ring(1, WaitStrategy::Park);
+        let writer = thread::spawn(move || {
+            for value in 0..2 {
+                until(|| producer.try_push(Box::new(value)).ok());
+            }
+        });
+        for value in 0..2 {
+            assert_eq!(until(|| consumer.try_pop().ok()), Box::new(value));
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn spsc_slices_without_fences() {
+    model_without_fences(3, || {
+        let (mut producer, mut consumer) = spsc::ring(2, WaitStrategy::Park);
+        let writer = thread::spawn(move || {
+            let mut deferred = producer.deferred(2);
+            deferred.try_push(0).unwrap();
+            deferred.try_push(1).unwrap();
+            drop(deferred);
+            let count = until(|| producer.try_push_slice(&[2, 3]).ok().filter(|&n| n > 0));
+            assert!(count <= 2);
+        });
+        let (mut next, mut values) = (0, [0; 2]);
+        while let Some(count) = until(|| match consumer.try_pop_slice(&mut values) {
+            Err(PopError::Empty) | Ok(0) => None,
+            done => Some(done.ok()),
+        }) {
+            for value in &values[..count] {
+                assert_eq!(*value, next);
+                next += 1;
+            }
+        }
+        assert!(next > 2);
+        writer.join().unwrap();
+    });
+}
+
+/// What the producer did before it closed is told with "closed", to who pops and
+/// to who asks.
+#[test]
+fn spsc_closed_tells_what_was_before_without_fences() {
+    model_without_fences(3, || {
+        let (mut producer, mut consumer) = spsc::ring(1, WaitStrategy::Park);
+        let note = Note::new();
+        let told = Arc::clone(&note);
+        thread::spawn(move || {
+            producer.try_push(Box::new(7)).unwrap();
+            told.write();
+        });
+        let mut got = None;
+        until(|| match consumer.try_pop() {
+            Err(PopError::Closed) => Some(()),
+            Err(_) => None,
+            Ok(value) => {
+                got = Some(value);
+                None
+            }
+        });
+        assert_eq!(got, Some(Box::new(7)));
+        assert!(note.is_written());
+    });
+}
+
+#[test]
+fn spsc_is_closed_tells_what_was_before_without_fences() {
+    model_without_fences(3, || {
+        let (producer, consumer) = spsc::ring::<u32>(1, WaitStrategy::Park);
+        let note = Note::new();
+        let told = Arc::clone(&note);
+        thread::spawn(move || {
+            told.write();
+            drop(consumer);
+        });
+        until(|| producer.is_closed().then_some(()));
+        assert!(note.is_written());
+    });
+    model_without_fences(3, || {
+        let (producer, consumer) = spsc::ring::<u32>(1, WaitStrategy::Park);
+        let note = Note::new();
+        let told = Arc::clone(&note);
+        thread::spawn(move || {
+            told.write();
+            drop(producer);
+        });
+        until(|| consumer.is_closed().then_some(()));
+        assert!(note.is_written());
+    });
+}
+
+#[test]
+fn mpmc_cells_are_used_again_without_fences() {
+    model_without_fences(3, || {
+        let (producer, consumer) = mpmc::ring(1, WaitStrategy::Park);
+        let writer = thread::spawn(move || {
+            for value in 0..2 {
+                until(|| producer.try_push(Box::new(value)).ok());
+            }
+        });
+        for value in 0..2 {
+            assert_eq!(until(|| consumer.try_pop().ok()), Box::new(value));
+        }
+        writer.join().unwrap();
+    });
+}
+
+/// "Full" and "empty" are no lies to who knows better, and "closed" comes last.
+#[test]
+fn mpmc_two_producers_without_fences() {
+    model_without_fences(2, || {
+        let (producer, consumer) = mpmc::ring(2, WaitStrategy::Park);
+        let other = producer.clone();
+        thread::spawn(move || producer.try_push(Box::new(1)).unwrap());
+        thread::spawn(move || other.try_push(Box::new(2)).unwrap());
+        let mut sum = 0;
+        until(|| match consumer.try_pop() {
+            Err(PopError::Closed) => Some(()),
+            Err(_) => None,
+            Ok(value) => {
+                sum += *value;
+                None
+            }
+        });
+        assert_eq!(sum, 3);
+    });
+}
+
+/// The last of several closes; what all did before is told.
+#[test]
+fn mpmc_closed_tells_what_was_before_without_fences() {
+    model_without_fences(2, || {
+        let (producer, consumer) = mpmc::ring::<u32>(1, WaitStrategy::Park);
+        let notes = notes_then_drop([producer.clone(), producer]);
+        until(|| (consumer.try_pop() == Err(PopError::Closed)).then_some(()));
+        assert!(notes.iter().all(|note| note.is_written()));
+    });
+}
+
+#[test]
+fn mpmc_is_closed_tells_what_was_before_without_fences() {
+    model_without_fences(2, || {
+        let (producer, consumer) = mpmc::ring::<u32>(1, WaitStrategy::Park);
+        let notes = notes_then_drop([consumer.clone(), consumer]);
+        until(|| producer.is_closed().then_some(()));
+        assert!(notes.iter().all(|note| note.is_written()));
+    });
+}
+
+/// The slot goes round: written, read, given back, written.
+#[test]
+fn slots_are_used_again_without_fences() {
+    model_without_fences(3, || {
+        let (mut producer, mut consumer) = slots(1, Policy::Wait);
+        let writer = thread::spawn(move || {
+            for samples in 0..2 {
+                let slot = until(|| producer.try_reserve().ok());
+                slot.commit(block(samples));
+            }
+        });
+        for samples in 0..2 {
+            let block = until(|| consumer.try_acquire().ok());
+            assert_eq!(block.header().samples, samples);
+        }
+        writer.join().unwrap();
+    });
+}
+
+/// Slots that two gave back, one after the other, are all free for the producer.
+#[test]
+fn slots_are_released_by_two_without_fences() {
+    model_without_fences(2, || {
+        let (mut producer, mut consumer) = slots(2, Policy::Wait);
+        producer.try_reserve().unwrap().commit(block(0));
+        producer.try_reserve().unwrap().commit(block(1));
+        for block in [
+            consumer.try_acquire().unwrap(),
+            consumer.try_acquire().unwrap(),
+        ] {
+            thread::spawn(move || drop(block));
+        }
+        for samples in 2..4 {
+            let slot = until(|| producer.try_reserve().ok());
+            slot.commit(block(samples));
+        }
+    });
+}
+
+/// "Closed" is only said when no writer can still commit, and after what it committed.
+#[test]
+fn slots_close_against_a_commit_without_fences() {
+    model_without_fences(2, || {
+        let (mut producer, mut consumer) = slots(1, Policy::Wait);
+        let slot = producer.try_reserve().unwrap();
+        thread::spawn(move || drop(producer));
+        thread::spawn(move || slot.commit(block(1)));
+        let mut seen = 0;
+        until(|| match consumer.try_acquire() {
+            Err(AcquireError::Closed) => Some(()),
+            Err(_) => None,
+            Ok(block) => {
+                seen += block.header().samples;
+                None
+            }
+        });
+        assert_eq!(seen, 1);
+    });
+}
+
+#[test]
+fn slots_is_closed_tells_what_was_before_without_fences() {
+    model_without_fences(2, || {
+        let (producer, consumer) = slots(1, Policy::Wait);
+        let monitor = producer.monitor();
+        let notes = notes_then_drop([consumer.clone(), consumer]);
+        until(|| monitor.is_closed().then_some(()));
+        assert!(notes.iter().all(|note| note.is_written()));
+    });
+}
+
+/// What waits is never less than nothing, whoever looks.
+#[test]
+fn slots_what_waits_is_counted_without_fences() {
+    model_without_fences(2, || {
+        let (mut producer, mut consumer) = slots(1, Policy::Wait);
+        let monitor = producer.monitor();
+        let writer = thread::spawn(move || producer.try_reserve().unwrap().commit(block(1)));
+        let reader = thread::spawn(move || until(|| consumer.try_acquire().ok()).header().samples);
+        // A thread of its own: this one would always look first.
+        let onlooker = thread::spawn(move || assert!(monitor.len() <= 1));
+        assert_eq!(reader.join().unwrap(), 1);
+        writer.join().unwrap();
+        onlooker.join().unwrap();
+    });
+}
+
+/// As `slots_drop_oldest_against_acquire`.
+#[test]
+fn slots_drop_oldest_without_fences() {
+    model_without_fences(2, || {
+        let (mut producer, mut consumer) = slots(2, Policy::DropOldest);
+        producer.try_reserve().unwrap().commit(block(1));
+        producer.try_reserve().unwrap().commit(block(10));
+        let reader = thread::spawn(move || {
+            let (mut seen, mut lost, mut tickets) = (0, 0, 0);
+            until(|| match consumer.try_acquire() {
+                Err(AcquireError::Closed) => Some(()),
+                Err(_) => None,
+                Ok(block) => {
+                    assert_eq!(block.ticket(), tickets);
+                    tickets += 1;
+                    seen += block.header().samples;
+                    lost += block.header().lost_before;
+                    None
+                }
+            });
+            (seen, lost)
+        });
+        until(|| producer.try_reserve().ok()).commit(block(100));
+        let dropped = producer.counters().dropped_samples;
+        drop(producer);
+        let (seen, lost) = reader.join().unwrap();
+        assert_eq!((lost, seen + lost), (dropped, 111));
     });
 }

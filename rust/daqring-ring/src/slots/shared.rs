@@ -214,7 +214,8 @@ impl Shared {
             match self.head.compare_exchange_weak(
                 head,
                 head | DROPPING,
-                Ordering::Acquire,
+                // The load has carried it: the head never has a value twice.
+                Ordering::Relaxed,
                 Ordering::Acquire,
             ) {
                 Ok(_) => break position,
@@ -342,8 +343,8 @@ impl Shared {
                 if self.state.load(Ordering::Acquire) != CLOSED {
                     return Err(AcquireError::Empty);
                 }
-                // No writer is left, so the tail is final.
-                if self.tail.load(Ordering::Acquire) == position {
+                // No writer is left, so the tail is final; `state` has carried it.
+                if self.tail.load(Ordering::Relaxed) == position {
                     return Err(AcquireError::Closed);
                 }
                 continue;
@@ -365,7 +366,8 @@ impl Shared {
                 .compare_exchange(
                     head,
                     head + ONE_POSITION,
-                    Ordering::AcqRel,
+                    // What the head carries came with its load.
+                    Ordering::Release,
                     Ordering::Relaxed,
                 )
                 .is_err()
@@ -396,7 +398,7 @@ impl Shared {
     // --- anyone
 
     pub(super) fn close(&self) {
-        self.state.fetch_or(CLOSED, Ordering::AcqRel);
+        self.state.fetch_or(CLOSED, Ordering::Release);
         self.filled.notify_all();
         self.freed.notify_all();
     }
