@@ -28,6 +28,8 @@ __all__ = ["Log", "LogChannel", "LogGroup", "LogRecord", "LogStream", "Piece", "
 # What a log holds besides numbers: texts as objects, TDMS timestamps as datetime64[ns].
 _DTYPES = {"text": np.dtype(object), "timestamp": np.dtype("datetime64[ns]")}
 _TIMESTAMP = np.dtype([("fraction", "<u8"), ("seconds", "<i8")])
+#: The cause of the gap that recovery puts behind the end of a recording that was broken off.
+UNKNOWN = 255
 #: 1904-01-01 to 1970-01-01, in seconds: where TDMS and where Unix begin to count.
 _EPOCH_1904 = 2_082_844_800
 #: What the recorder's report does not know: made by recovery, and between the records of a trigger.
@@ -918,9 +920,18 @@ class Log:
     def _told_gaps(self) -> list[tuple[str, Gap]]:
         return [
             (stream, Gap(first, count, _MORE_CAUSES.get(cause) or GAP_CAUSES.get(cause, GAP_CAUSES[255])[0]))
-            for file in self._files
+            for at, file in enumerate(self._files)
             for stream, first, count, cause in file.native.gaps
+            if not (count is None and cause == UNKNOWN and self._goes_on(at, stream, first))
         ]
+
+    def _goes_on(self, at: int, stream: str, sample: int) -> bool:
+        """Whether a later file has what recovery could not know of the end of one: that it went on there."""
+        return any(
+            group["stream"] == stream and group["first_sample"] == sample
+            for file in self._files[at + 1 :]
+            for group in file.groups
+        )
 
     @property
     def channels(self) -> tuple[LogChannel, ...]:

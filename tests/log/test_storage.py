@@ -243,3 +243,27 @@ def test_a_killed_recording_with_small_segments_is_recovered(tmp_path):
     assert result.returncode == 0, result.stderr
     recovered = codes(out.with_name("run.recovered.tdms"), 1)
     np.testing.assert_array_equal(recovered, samples)
+
+
+def test_a_recovered_file_of_a_rotation_goes_on_in_the_next(make_task, tmp_path):
+    """A kill may leave several files without their marks; recovered one by one they are whole together."""
+    log = daqring.LogOptions(rotate_samples=10_000)
+    task = make_task("Dev1/ai0:2", rate=100_000)
+    report = daqring.record(task, tmp_path / "run.tdms", samples=30_000, block_ms=50, log=log, progress=False)
+    files = [Path(file) for file in report.files]
+    for file in files:
+        with file.open("r+b") as raw:
+            raw.truncate(segments(file)[-1][0])
+        daqring.recover(file, in_place=True)
+    read = daqring.open(files)
+    (stream,) = read.streams.values()
+    values = stream.read()
+    assert values.shape == (3, 30_000)
+    # Only of the last one nobody knows what would have followed.
+    assert [(gap.first_sample, gap.count) for _, gap in read.gaps] == [(30_000, None)]
+    # A file that is missing between them is told as before.
+    assert [gap.first_sample for _, gap in daqring.open([files[0], files[2]]).gaps] == [
+        10_000,
+        30_000,
+        10_000,
+    ]
