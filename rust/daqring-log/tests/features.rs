@@ -434,6 +434,7 @@ fn verification_counts_what_only_the_tail_has() {
         (report.streams[0].samples, report.streams[0].in_tail),
         (0, 300)
     );
+    let oldest = std::fs::read(scratch.file("slow.tdms.tail-0")).expect("read");
     until(&mut log, 13);
     assert!(std::fs::metadata(&path).expect("log").len() > 0);
     let report = verify(&path).expect("verify");
@@ -447,8 +448,14 @@ fn verification_counts_what_only_the_tail_has() {
         )),
         "{report}"
     );
-    // A tail of another recording says nothing of this one.
+    // What of a tail is in the log, too, is not told twice.
     drop(log);
+    let tail = scratch.file("slow.tdms.tail-0");
+    let newest = std::fs::read(&tail).expect("read");
+    std::fs::write(&tail, &oldest).expect("write");
+    assert_eq!(verify(&path).expect("verify").streams[0].in_tail, 0);
+    std::fs::write(&tail, &newest).expect("write");
+    // A tail of another recording says nothing of this one.
     let other = scratch.file("other.tdms");
     let mut overwriting = LogOptions::default();
     overwriting.overwrite = true;
