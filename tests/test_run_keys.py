@@ -763,7 +763,7 @@ def test_who_gives_nothing_is_told_where_to_begin():
     assert "--simulate" in complained
     assert "--help" in complained
     assert "did you mean 'record'?" in command("recrd")[2]
-    assert "nothing is known to do with 'b'" in command("verify", "a", "b")[2]
+    assert "nothing is known to do with 'b'" in command("recover", "a", "b")[2]
 
 
 def test_what_the_help_shows_works(folder):

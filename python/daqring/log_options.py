@@ -22,8 +22,8 @@ _UNITS = {
     "gib": 2**30,
     "tib": 2**40,
 }
-#: What a number of the native module holds; times are there in nanoseconds.
-LARGEST_SIZE, LARGEST_TIME = 2**63 - 1, 9e9
+#: What a number of the native module holds at least.
+LARGEST_SIZE, LARGEST_TIME = 2**63 - 1, 1e15
 #: A segment that is gathered lies in memory, once for each task.
 LARGEST_SEGMENT = 1 << 30
 #: Less than this in a second is gathered: a week of one-second segments would be slow to open.
@@ -75,7 +75,7 @@ def _seconds(name: str, value: float | str | None) -> float | None:
         raise ValueError(f"{name}: {value!r} is no time; write it as '1 s' or '10 min'")
     time = number * _TIMES[unit or "s"]
     if time > LARGEST_TIME:
-        raise ValueError(f"{name}: {value!r} is more than 285 years")
+        raise ValueError(f"{name}: {value!r} is more than 30 million years")
     return time
 
 
