@@ -122,7 +122,7 @@ pub enum Note {
     NextFile,
 }
 
-/// Takes notes for a log from any thread. They are written with the next block, or after [`TICK`] where none comes.
+/// Takes notes for a log from any thread. They are written with the next block, or within half a second where none comes.
 #[derive(Debug, Clone, Default)]
 pub struct Notes(Arc<Mutex<Vec<Note>>>);
 
