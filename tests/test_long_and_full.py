@@ -182,6 +182,8 @@ with nidaqmx.Task() as task:
         asked = min(report.acquired, 10_000_000)
         assert report.samples_per_channel + report.unstored == asked, report
         assert (report.lost, report.gaps, report.complete) == (0, (), False), report
+        assert report.files == (sys.argv[1],) and report.file_bytes > 0, report
+        assert report.io in ("direct", "buffered") and report.io_reason, report
         print(f"{report.samples_per_channel}|{error}")
 """
 

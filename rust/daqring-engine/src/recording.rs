@@ -533,6 +533,7 @@ impl Recording {
                 Err(error) => {
                     late_error = Some(error.into());
                     self.correct(&mut *sink);
+                    summary.sink = sink.summary();
                 }
             }
         }

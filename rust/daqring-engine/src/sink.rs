@@ -62,6 +62,11 @@ pub trait Sink: Send {
     /// When the end could not be stored.
     fn finish(&mut self, properties: Properties) -> Result<SinkSummary, LogError>;
 
+    /// After a failure to finish: what there is to say all the same.
+    fn summary(&self) -> SinkSummary {
+        SinkSummary::default()
+    }
+
     /// After a failure to finish: what there is of a stream, where that may be less than was taken.
     fn stored(&mut self, stream: usize) -> Option<Stored> {
         let _ = stream;
@@ -340,6 +345,12 @@ impl Sink for LogSink {
         self.write_notes()?;
         let log = Some(self.log.finish(properties)?);
         Ok(SinkSummary { log })
+    }
+
+    fn summary(&self) -> SinkSummary {
+        SinkSummary {
+            log: Some(self.log.summary()),
+        }
     }
 
     fn stored(&mut self, stream: usize) -> Option<Stored> {

@@ -145,6 +145,10 @@ fn record(name: &str, room: usize, behind: bool, flushed: bool, hole: u64) {
     };
     assert_eq!(stats.written_samples, stored, "{context}");
     assert_eq!(stats.written_bytes, 2 * stored, "{context}");
+    let log = summary.sink.log.expect("a failed log tells of itself, too");
+    assert_eq!(log.files, std::slice::from_ref(&path), "{context}");
+    let length = std::fs::metadata(&path).unwrap().len();
+    assert_eq!(log.bytes, length, "{context}");
     // What is behind the last stored sample was either not stored, or lost there.
     let told: u64 = summary.gaps[0].iter().filter_map(|gap| gap.count).sum();
     assert_eq!(stats.lost, told, "{context}");
