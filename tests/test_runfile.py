@@ -292,7 +292,7 @@ def test_a_saved_task_is_loaded(simulator, tmp_path, monkeypatch):
         (("samples = 20_000", "workers = 0"), 2, "workers: 0 must be a whole number"),
         (("samples = 20_000", "overwrite = 1"), 2, "overwrite: 1 must be true or false"),
         (("samples = 20_000", "reader = 'fast'"), 2, "reader: 'fast' must be one of auto, native, python"),
-        (("samples = 20_000", "history = '5 parsecs'"), 2, "history: '5 parsecs' is no time"),
+        (("samples = 20_000", "history = '5 parsecs'"), 2, "history: '5 parsecs' has an unknown unit"),
         (("samples = 20_000", "metrics = true"), 2, "metrics: True must be a port"),
         (("samples = 20_000", "out2 = ''"), 2, "out2: no such key"),
         (('out = "run.tdms"', 'out = ""'), 1, "out: '' must be a text"),

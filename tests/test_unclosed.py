@@ -199,7 +199,11 @@ sys.exit(7)
     assert done.returncode == 7, done.stderr
     assert "stage 'mine' failed on block" in done.stderr
     assert json.loads(done.stdout)[1:] == ["error", False]
-    assert daqring.verify(tmp_path / "a.tdms").complete
+    # The file is whole, and says that more was acquired.
+    checked = daqring.verify(tmp_path / "a.tdms")
+    assert checked.problems == ()
+    assert daqring.open(tmp_path / "a.tdms").finished
+    assert "an error ended the recording" in checked.verdict
 
 
 @pytest.mark.parametrize("where", ["main", "thread"])
