@@ -135,7 +135,10 @@ mod memory {
     const DELAY: Duration = Duration::from_secs(1);
     /// Made ready at a time: so long, at most, is the wait for the thread to end.
     const PIECE: usize = 2 << 20;
-    /// Rests so many times as long as it works: the stream comes first.
+    /// Rests so long after each, and so many times as long as it works: the stream comes
+    /// first, and 20 MB a second are ahead of any backlog but a sudden one, whose pages
+    /// are then faulted when they are used.
+    const PACE: Duration = Duration::from_millis(100);
     const REST: u32 = 2;
 
     /// A thread that makes pages ready; ends when it is dropped.
@@ -172,7 +175,7 @@ mod memory {
                     let begin = Instant::now();
                     // Pages that are not to be had now are faulted when they are used.
                     populate(pages.0, at, (end - at).min(PIECE));
-                    rest = begin.elapsed() * REST;
+                    rest = PACE.max(begin.elapsed() * REST);
                 }
             })
             .ok()?;

@@ -101,8 +101,8 @@ pub struct SlotOptions {
     /// How both sides wait.
     pub wait: WaitStrategy,
     /// Touch the memory, so that no page fault meets the stream: the first 32 MiB now,
-    /// and the rest from a second later on beside its use, by a thread that works a
-    /// third of its time (Linux 5.14 and later; elsewhere all of it now).
+    /// and the rest from a second later on beside its use, 20 MB a second (Linux 5.14
+    /// and later; elsewhere all of it now).
     pub prefault: bool,
 }
 
