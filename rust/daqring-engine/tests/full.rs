@@ -1,49 +1,21 @@
 //! A disk that fills up: what was taken, but was still being gathered, is not said to be stored.
 
+mod disk;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daqring_engine::{LogSink, Recording, RecordingOptions, StreamOptions};
+use daqring_engine::LogSink;
 use daqring_log::{
-    ChannelSpec, DataType, DirectIo, Disk, GapCause, GroupSpec, LogFile, LogOptions, LogWriter,
-    Medium, Segments, Storage, SyncTarget, verify,
+    GapCause, LogFile, LogOptions, LogWriter, Segments, Storage, SyncTarget, verify,
 };
-use daqring_ring::slots::SlotOptions;
-use daqring_ring::{BlockMeta, WaitStrategy};
+use daqring_ring::BlockMeta;
+use disk::{WithFiles, group, start};
 
-/// A disk on which the log itself has room for so many segments; tails always have.
-struct Full(usize);
-
+/// A file that has room for so many writes.
 struct FullFile(Box<dyn Storage>, usize);
-
-impl Medium for Full {
-    fn create(&self, path: &Path, over: bool, direct: DirectIo) -> io::Result<Box<dyn Storage>> {
-        let file = Disk.create(path, over, direct)?;
-        let tail = path.to_string_lossy().contains(".tail-");
-        Ok(Box::new(FullFile(
-            file,
-            if tail { usize::MAX } else { self.0 },
-        )))
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_directory(path)
-    }
-
-    fn free_space(&self, path: &Path) -> io::Result<Option<u64>> {
-        Disk.free_space(path)
-    }
-}
 
 impl Storage for FullFile {
     fn write(&mut self, offset: u64, header: &[u8], data: &[u8]) -> io::Result<()> {
@@ -78,35 +50,16 @@ fn record(name: &str, room: usize, behind: bool, flushed: bool, hole: u64) {
     };
     options.behind_from = if behind { 1 } else { usize::MAX };
     options.flush_every = flushed.then_some(Duration::from_micros(1));
-    let group = GroupSpec {
-        name: "Dev1".to_owned(),
-        channels: vec![ChannelSpec::new("ai0", DataType::I16)],
-        dt: Some(1e-3),
-        properties: vec![],
-    };
-    let log = LogWriter::create_on(Arc::new(Full(room)), &path, options, vec![group]).unwrap();
-    let (recording, mut producers) = Recording::start(
-        RecordingOptions {
-            streams: vec![StreamOptions {
-                name: "Dev1".to_owned(),
-                slots: SlotOptions {
-                    wait: WaitStrategy::Park,
-                    ..SlotOptions::new(4096, 4)
-                },
-                stages: vec![],
-                recorded: true,
-            }],
-            workers: 1,
-            wait: WaitStrategy::Park,
-            feed: Vec::new(),
-            on_thread: None,
-        },
-        Box::new(LogSink::new(log).unwrap()),
-    )
-    .unwrap();
+    // Of the log itself; tails always have room.
+    let full = WithFiles(move |path: &Path, file| -> Box<dyn Storage> {
+        let tail = path.to_string_lossy().contains(".tail-");
+        Box::new(FullFile(file, if tail { usize::MAX } else { room }))
+    });
+    let log = LogWriter::create_on(Arc::new(full), &path, options, vec![group()]).unwrap();
+    let (recording, mut producer) = start(LogSink::new(log).unwrap(), 4);
     let mut next = 0;
     for seq in 0..10_000 {
-        let Ok(slot) = producers[0].reserve_until(Instant::now() + Duration::from_secs(60)) else {
+        let Ok(slot) = producer.reserve_until(Instant::now() + Duration::from_secs(60)) else {
             break;
         };
         let lost_before = if seq == hole { LOST } else { 0 };
@@ -126,7 +79,7 @@ fn record(name: &str, room: usize, behind: bool, flushed: bool, hole: u64) {
         });
         next += SAMPLES;
     }
-    drop(producers);
+    drop(producer);
     let (summary, error) = recording.finish(&[], |_| Vec::new());
     let error = error.unwrap().to_string();
     assert!(error.contains("full"), "{error}");

@@ -1,14 +1,14 @@
 //! A stream that falls silent: what it has brought, and what was noted meanwhile, does not wait for its next block.
 
+mod disk;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use daqring_engine::{LogSink, Note, Recording, RecordingOptions, StreamOptions};
-use daqring_log::{
-    ChannelSpec, DataType, GroupSpec, LogFile, LogOptions, LogWriter, Segments, SyncPolicy,
-};
-use daqring_ring::slots::SlotOptions;
-use daqring_ring::{BlockMeta, WaitStrategy};
+use daqring_engine::{LogSink, Note};
+use daqring_log::{LogFile, LogOptions, LogWriter, Segments, SyncPolicy};
+use daqring_ring::BlockMeta;
+use disk::{group, start};
 
 /// Far longer than anything here should take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,39 +33,13 @@ fn what_waits_is_flushed_synced_and_noted_without_another_block() {
     };
     options.flush_every = Some(Duration::from_millis(200));
     options.sync = SyncPolicy::Every(Duration::from_millis(100));
-    let group = GroupSpec {
-        name: "Dev1".to_owned(),
-        channels: vec![ChannelSpec::new("ai0", DataType::I16)],
-        dt: Some(1e-3),
-        properties: vec![],
-    };
-    let log = LogWriter::create(&path, options, vec![group]).unwrap();
+    let log = LogWriter::create(&path, options, vec![group()]).unwrap();
     let sink = LogSink::new(log).unwrap();
     let (progress, notes) = (sink.progress(), sink.notes());
-    let (recording, mut producers) = Recording::start(
-        RecordingOptions {
-            streams: vec![StreamOptions {
-                name: "Dev1".to_owned(),
-                slots: SlotOptions {
-                    wait: WaitStrategy::Park,
-                    ..SlotOptions::new(4096, 16)
-                },
-                stages: vec![],
-                recorded: true,
-            }],
-            workers: 1,
-            wait: WaitStrategy::Park,
-            feed: Vec::new(),
-            on_thread: None,
-        },
-        Box::new(sink),
-    )
-    .unwrap();
+    let (recording, mut producer) = start(sink, 16);
     // By their times the blocks come every millisecond, so none of them expects the silence that follows.
     for seq in 0..5u64 {
-        let mut slot = producers[0]
-            .reserve_until(Instant::now() + PATIENCE)
-            .unwrap();
+        let mut slot = producer.reserve_until(Instant::now() + PATIENCE).unwrap();
         slot.fill(seq as u8);
         slot.commit(BlockMeta {
             bytes: 4096,
@@ -90,7 +64,7 @@ fn what_waits_is_flushed_synced_and_noted_without_another_block() {
     until("the note is read", || events().len() == 1);
     assert_eq!(events()[0].1, "valve opened");
 
-    drop(producers);
+    drop(producer);
     let (summary, error) = recording.finish(&[], |_| Vec::new());
     assert!(error.is_none(), "{error:?}");
     assert_eq!(summary.stats.streams[0].written, 5);

@@ -1,22 +1,21 @@
 //! A disk that stalls for seconds costs nothing while the ring holds, and is told afterwards.
 
+mod disk;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use daqring_engine::{LogSink, Recording, RecordingOptions, StreamOptions};
-use daqring_log::{
-    ChannelSpec, DataType, DirectIo, Disk, GroupSpec, LogFile, LogOptions, LogWriter, Medium,
-    Storage, SyncPolicy, SyncTarget, verify,
-};
-use daqring_ring::slots::SlotOptions;
-use daqring_ring::{BlockMeta, WaitStrategy};
+use daqring_engine::LogSink;
+use daqring_log::{LogFile, LogOptions, LogWriter, Storage, SyncPolicy, SyncTarget, verify};
+use daqring_ring::BlockMeta;
+use disk::{WithFiles, group, start};
 
 const STALL: Duration = Duration::from_millis(1500);
 
-/// The disk, whose write number 3, or whose every sync, takes as long as [`STALL`].
+/// Files of a disk whose write number 3, or whose every sync, takes as long as [`STALL`].
 #[derive(Clone)]
 struct Stalling {
     writes: Arc<AtomicUsize>,
@@ -26,29 +25,6 @@ struct Stalling {
 struct StallingFile(Box<dyn Storage>, Stalling);
 
 struct StallingSync(Arc<dyn SyncTarget>);
-
-impl Medium for Stalling {
-    fn create(&self, path: &Path, over: bool, direct: DirectIo) -> io::Result<Box<dyn Storage>> {
-        let file = Disk.create(path, over, direct)?;
-        Ok(Box::new(StallingFile(file, self.clone())))
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_directory(path)
-    }
-
-    fn free_space(&self, path: &Path) -> io::Result<Option<u64>> {
-        Disk.free_space(path)
-    }
-}
 
 impl Storage for StallingFile {
     fn write(&mut self, offset: u64, header: &[u8], data: &[u8]) -> io::Result<()> {
@@ -85,7 +61,7 @@ impl SyncTarget for StallingSync {
 /// Commits `blocks` blocks, all of which the ring can hold; gives the longest wait for a slot and for the sink.
 fn record(name: &str, in_syncs: bool, blocks: u64) -> (Duration, Duration) {
     let path = std::env::temp_dir().join(format!("daqring-{name}-{}.tdms", std::process::id()));
-    let medium = Stalling {
+    let stalling = Stalling {
         writes: Arc::default(),
         in_syncs,
     };
@@ -94,36 +70,20 @@ fn record(name: &str, in_syncs: bool, blocks: u64) -> (Duration, Duration) {
     if in_syncs {
         options.sync = SyncPolicy::EachBlock;
     }
-    let group = GroupSpec {
-        name: "Dev1".to_owned(),
-        channels: vec![ChannelSpec::new("ai0", DataType::I16)],
-        dt: Some(1e-3),
-        properties: vec![],
-    };
-    let log = LogWriter::create_on(Arc::new(medium), &path, options, vec![group]).unwrap();
-    let (recording, mut producers) = Recording::start(
-        RecordingOptions {
-            streams: vec![StreamOptions {
-                name: "Dev1".to_owned(),
-                slots: SlotOptions {
-                    wait: WaitStrategy::Park,
-                    ..SlotOptions::new(4096, blocks as usize)
-                },
-                stages: vec![],
-                recorded: true,
-            }],
-            workers: 1,
-            wait: WaitStrategy::Park,
-            feed: Vec::new(),
-            on_thread: None,
-        },
-        Box::new(LogSink::new(log).unwrap()),
+    let log = LogWriter::create_on(
+        Arc::new(WithFiles(move |_: &Path, file| -> Box<dyn Storage> {
+            Box::new(StallingFile(file, stalling.clone()))
+        })),
+        &path,
+        options,
+        vec![group()],
     )
     .unwrap();
+    let (recording, mut producer) = start(LogSink::new(log).unwrap(), blocks as usize);
     let mut longest = Duration::ZERO;
     for seq in 0..blocks {
         let begin = Instant::now();
-        let mut slot = producers[0].reserve_until(begin + 20 * STALL).unwrap();
+        let mut slot = producer.reserve_until(begin + 20 * STALL).unwrap();
         longest = longest.max(begin.elapsed());
         for (i, place) in slot.as_chunks_mut::<2>().0.iter_mut().enumerate() {
             *place = ((seq * 2048 + i as u64) as i16).to_le_bytes();
@@ -135,7 +95,7 @@ fn record(name: &str, in_syncs: bool, blocks: u64) -> (Duration, Duration) {
             ..BlockMeta::default()
         });
     }
-    drop(producers);
+    drop(producer);
     let (summary, error) = recording.finish(&[], |_| Vec::new());
     assert!(error.is_none(), "{error:?}");
     let stats = &summary.stats.streams[0];

@@ -38,6 +38,20 @@ fn data(first: u64, count: u64) -> Vec<u8> {
         .collect()
 }
 
+fn write(log: &mut LogWriter, seq: u64, first: u64, count: u64) -> Result<(), LogError> {
+    log.write_block(&Block {
+        group: 0,
+        seq,
+        first_sample: first,
+        samples: count,
+        lost_before: 0,
+        gap: 0,
+        host_time_ns: 0,
+        crc32c: None,
+        data: &data(first, count),
+    })
+}
+
 /// What was promised after an operation.
 struct Promise {
     ops: usize,
@@ -470,18 +484,7 @@ fn a_failing_medium_leaves_whole_segments_and_a_failed_writer() {
                 let mut good = 0;
                 let mut failure = None;
                 for seq in 0..5u64 {
-                    let data = data(seq * 600, 600);
-                    let result = log.write_block(&Block {
-                        group: 0,
-                        seq,
-                        first_sample: seq * 600,
-                        samples: 600,
-                        lost_before: 0,
-                        gap: 0,
-                        host_time_ns: 0,
-                        crc32c: None,
-                        data: &data,
-                    });
+                    let result = write(&mut log, seq, seq * 600, 600);
                     match result {
                         Ok(()) => good += 600,
                         Err(error) => {
@@ -533,18 +536,7 @@ fn after_a_failure_the_writer_knows_what_files_and_tails_have() {
         let mut log = LogWriter::create_on(Arc::new(medium.clone()), path, options, vec![group()])
             .expect("create");
         for seq in 0..25u64 {
-            let data = data(seq * 100, 100);
-            let written = log.write_block(&Block {
-                group: 0,
-                seq,
-                first_sample: seq * 100,
-                samples: 100,
-                lost_before: 0,
-                gap: 0,
-                host_time_ns: 0,
-                crc32c: None,
-                data: &data,
-            });
+            let written = write(&mut log, seq, seq * 100, 100);
             // Two of the five blocks of a segment are in a tail, one by one.
             if written.is_err() || seq % 5 < 2 && log.flush().is_err() {
                 break;
@@ -594,18 +586,7 @@ fn a_segment_that_fails_behind_the_writer_is_taken_back() {
                 .expect("create");
                 let mut failure = None;
                 for seq in 0..25u64 {
-                    let data = data(seq * 100, 100);
-                    let result = log.write_block(&Block {
-                        group: 0,
-                        seq,
-                        first_sample: seq * 100,
-                        samples: 100,
-                        lost_before: 0,
-                        gap: 0,
-                        host_time_ns: 0,
-                        crc32c: None,
-                        data: &data,
-                    });
+                    let result = write(&mut log, seq, seq * 100, 100);
                     if let Err(error) = result {
                         failure = Some(error);
                         break;
@@ -695,20 +676,8 @@ fn a_storage_that_panics_behind_the_writer_fails_it() {
     let medium = Arc::new(OnlyPanics(SimMedium::default()));
     let mut log = LogWriter::create_on(medium, Path::new("run.tdms"), options, vec![group()])
         .expect("create");
-    let data = data(0, 50);
-    for (seq, good) in [(0, true), (1, true)] {
-        let block = Block {
-            group: 0,
-            seq,
-            first_sample: seq * 50,
-            samples: 50,
-            lost_before: 0,
-            gap: 0,
-            host_time_ns: 0,
-            crc32c: None,
-            data: &data,
-        };
-        assert_eq!(log.write_block(&block).is_ok(), good);
+    for seq in 0..2 {
+        write(&mut log, seq, seq * 50, 50).expect("the thread has yet to fail");
     }
     let error = log.finish(vec![]).expect_err("nothing could be written");
     assert!(error.to_string().contains("has panicked"), "{error}");
@@ -769,18 +738,7 @@ fn a_disk_that_fills_up_is_left_in_order() {
     .expect("create");
     let mut first = 0;
     let refused = loop {
-        let data = data(first, 500);
-        let result = log.write_block(&Block {
-            group: 0,
-            seq: first / 500,
-            first_sample: first,
-            samples: 500,
-            lost_before: 0,
-            gap: 0,
-            host_time_ns: 0,
-            crc32c: None,
-            data: &data,
-        });
+        let result = write(&mut log, first / 500, first, 500);
         match result {
             Ok(()) => first += 500,
             Err(error) => break error,
@@ -820,19 +778,7 @@ fn the_writer_opens_no_file_at_a_seam_and_leaves_no_empty_one() {
             }
             assert_eq!(handle.wait(Duration::ZERO), SyncNeed::Idle);
             let before = ops(&medium).len();
-            let data = data(seq * 10, 10);
-            log.write_block(&Block {
-                group: 0,
-                seq,
-                first_sample: seq * 10,
-                samples: 10,
-                lost_before: 0,
-                gap: 0,
-                host_time_ns: 0,
-                crc32c: None,
-                data: &data,
-            })
-            .expect("write");
+            write(&mut log, seq, seq * 10, 10).expect("write");
             let done = &ops(&medium)[before..];
             assert!(
                 !done

@@ -66,7 +66,17 @@ fn data(first: u64, count: u64) -> Vec<u8> {
 }
 
 fn write(log: &mut LogWriter, seq: u64, first: u64, count: u64) -> Result<(), LogError> {
-    let data = data(first, count);
+    let host_time_ns = 1_700_000_000_000_000_000 + first as i64 * 1_000_000;
+    write_at(log, seq, first, count, host_time_ns)
+}
+
+fn write_at(
+    log: &mut LogWriter,
+    seq: u64,
+    first: u64,
+    count: u64,
+    host_time_ns: i64,
+) -> Result<(), LogError> {
     log.write_block(&Block {
         group: 0,
         seq,
@@ -74,9 +84,9 @@ fn write(log: &mut LogWriter, seq: u64, first: u64, count: u64) -> Result<(), Lo
         samples: count,
         lost_before: 0,
         gap: 0,
-        host_time_ns: 1_700_000_000_000_000_000 + first as i64 * 1_000_000,
+        host_time_ns,
         crc32c: None,
-        data: &data,
+        data: &data(first, count),
     })
 }
 
@@ -246,19 +256,7 @@ fn a_flush_comes_before_the_samples_are_too_old() {
         let (mut flushes, mut flushed_at) = (0, 0i64);
         for seq in 0..blocks {
             let now = (seq as i64 + 1) * block_ns;
-            let data = data(seq * 10, 10);
-            log.write_block(&Block {
-                group: 0,
-                seq,
-                first_sample: seq * 10,
-                samples: 10,
-                lost_before: 0,
-                gap: 0,
-                host_time_ns: now,
-                crc32c: None,
-                data: &data,
-            })
-            .expect("write");
+            write_at(&mut log, seq, seq * 10, 10, now).expect("write");
             if log.written().blocks == seq + 1 {
                 flushes += 1;
                 flushed_at = now;
@@ -288,19 +286,7 @@ fn a_clock_that_is_set_back_holds_nothing_up() {
         let mut log = LogWriter::create(&path, options, vec![group("Dev1", 0.1)]).expect("create");
         let mut waiting = Vec::new();
         for seq in 0..60 {
-            let data = data(seq * 10, 10);
-            log.write_block(&Block {
-                group: 0,
-                seq,
-                first_sample: seq * 10,
-                samples: 10,
-                lost_before: 0,
-                gap: 0,
-                host_time_ns: at(seq),
-                crc32c: None,
-                data: &data,
-            })
-            .expect("write");
+            write_at(&mut log, seq, seq * 10, 10, at(seq)).expect("write");
             waiting.push(seq + 1 - log.written().blocks);
         }
         let summary = log.finish(vec![]).expect("finish");
