@@ -3,9 +3,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use daqring_log::{Gap, GapCause, LOST_UNKNOWN, Properties};
+use daqring_log::{Gap, GapCause, LOST_UNKNOWN, Properties, unix_ns};
 use daqring_ring::slots::{SlotMonitor, SlotOptions, SlotProducer, slot_ring_with};
 use daqring_ring::{BlockHeader, EventCount, WaitStrategy};
 
@@ -609,15 +609,6 @@ fn call_hook(hook: Option<ThreadHook>, role: ThreadRole, shared: &Shared) {
     if let Err(payload) = called {
         shared.fail(EngineError::Panicked(panic_message(&*payload)));
     }
-}
-
-/// Now, in nanoseconds since 1970.
-pub(crate) fn unix_ns() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| {
-            i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
-        })
 }
 
 fn stages_of(options: &[StageOptions]) -> Vec<Arc<dyn Stage>> {

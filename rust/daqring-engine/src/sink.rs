@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use daqring_log::{
     Block, BlockTimes, ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogError, LogSummary,
-    LogWriter, Progress, Properties, Record, Runs, Stored, SyncNeed,
+    LogWriter, Progress, Properties, Record, Runs, Stored, SyncNeed, unix_ns,
 };
 use daqring_ring::BlockHeader;
 
-use crate::recording::{spawn, unix_ns};
+use crate::recording::spawn;
 use crate::{EngineError, StageOutput};
 
 /// What a finished sink has to say.

@@ -90,4 +90,6 @@ pub use source::Source;
 pub use space::DiskSpace;
 pub use storage::{DirectIo, Disk, Medium, Storage, SyncTarget};
 pub use verify::{Problem, ProblemKind, StreamCheck, VerifyReport, verify, verify_source};
-pub use writer::{LogOptions, LogSummary, LogWriter, Segments, Stored, StreamSummary, SyncPolicy};
+pub use writer::{
+    LogOptions, LogSummary, LogWriter, Segments, Stored, StreamSummary, SyncPolicy, unix_ns,
+};

@@ -1306,9 +1306,7 @@ impl Index {
         let mut scratch = Vec::new();
         while let Step::Segment(walked) = walker.next()? {
             let stamped = Stamped::parse(&walked)?;
-            let same_run = self.run.is_none() || stamped.stamp.run == self.run;
-            if !stamped.header_sound
-                || !same_run
+            if !stamped.is_of(self.run)
                 || stamped.unfinished
                 || !stamped.data_sound(tail, &mut scratch).unwrap_or(false)
             {

@@ -301,9 +301,8 @@ impl Scan {
                 Ok(Step::End) => return Ok(()),
                 Ok(Step::Segment(walked)) => {
                     if let Ok(stamped) = Stamped::parse(&walked)
-                        && stamped.header_sound
+                        && stamped.is_of(self.run)
                         && stamped.stamp.run.is_some()
-                        && (self.run.is_none() || stamped.stamp.run == self.run)
                         && !stamped.unfinished
                         && stamped.announced == Some(stamped.end - stamped.data_at)
                     {
@@ -352,12 +351,7 @@ impl Scan {
         let mut scratch = Vec::new();
         while let Step::Segment(walked) = walker.next()? {
             let stamped = Stamped::parse(&walked)?;
-            let same_run = self.run.is_none() || stamped.stamp.run == self.run;
-            if !stamped.header_sound
-                || !same_run
-                || stamped.unfinished
-                || stamped.stamp.run.is_none()
-            {
+            if !stamped.is_of(self.run) || stamped.unfinished || stamped.stamp.run.is_none() {
                 break;
             }
             self.run = stamped.stamp.run;

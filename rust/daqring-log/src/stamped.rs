@@ -115,6 +115,11 @@ impl Stamped {
         })
     }
 
+    /// Whether its header is sound and of the run; `None`: of any.
+    pub(crate) fn is_of(&self, run: Option<RunId>) -> bool {
+        self.header_sound && (run.is_none() || self.stamp.run == run)
+    }
+
     /// True if the group of the raw data is the housekeeping.
     pub(crate) fn is_housekeeping(&self) -> bool {
         self.group
@@ -189,8 +194,7 @@ pub(crate) fn find_header(
             walker.seek(candidate);
             if let Ok(Step::Segment(walked)) = walker.next()
                 && let Ok(stamped) = Stamped::parse(&walked)
-                && stamped.header_sound
-                && (run.is_none() || stamped.stamp.run == run)
+                && stamped.is_of(run)
             {
                 return Ok(Some(candidate));
             }

@@ -392,10 +392,9 @@ impl Check<'_, '_> {
                 return;
             };
             let run = stamped.stamp.run;
-            if !stamped.header_sound
+            if !stamped.is_of(self.run)
                 || stamped.unfinished
                 || run.is_none()
-                || (self.run.is_some() && run != self.run)
                 || !stamped
                     .data_sound(source, &mut self.scratch)
                     .unwrap_or(false)

@@ -217,10 +217,18 @@ impl OutputFile {
         let offset = self.end;
         let storage = self.here()?;
         let written = storage.write(offset, header, data);
-        // Writing may find out that the page cache cannot be passed by.
-        let (is_direct, io_reason) = (storage.is_direct(), storage.io_reason());
-        (self.is_direct, self.io_reason) = (is_direct, io_reason);
+        self.note_io();
         written
+    }
+
+    /// Writing may find out that the page cache cannot be passed by.
+    fn note_io(&mut self) {
+        if let Some(storage) = &self.storage
+            && storage.is_direct() != self.is_direct
+        {
+            self.is_direct = storage.is_direct();
+            self.io_reason = storage.io_reason();
+        }
     }
 
     /// Cuts the file behind its last whole segment.
@@ -315,7 +323,8 @@ pub struct LogWriter {
     space: SpaceWatch,
 }
 
-fn now_ns() -> i64 {
+/// Now by the host's clock, in nanoseconds since 1970 (UTC), as in [`Block::host_time_ns`].
+pub fn unix_ns() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -343,7 +352,7 @@ impl LogWriter {
         options: LogOptions,
         groups: Vec<GroupSpec>,
     ) -> Result<LogWriter, LogError> {
-        let first = file_name(path, options.rotation.is_on(), 0, now_ns());
+        let first = file_name(path, options.rotation.is_on(), 0, unix_ns());
         if let Segments::Gather { .. } = options.segments {
             let tail = tail_path(&first, groups.len().saturating_sub(1));
             // Better now than at the first flush.
@@ -392,7 +401,7 @@ impl LogWriter {
             ));
         }
         let durable = Arc::new(Durable::default());
-        let first = file_name(path, options.rotation.is_on(), 0, now_ns());
+        let first = file_name(path, options.rotation.is_on(), 0, unix_ns());
         check_room(&*medium, &first, &options)?;
         let file = open_file(&medium, &durable, &first, &options, 0)?;
         // The first name is made durable at once: a wrong disk should show before the experiment begins.
@@ -858,9 +867,8 @@ impl LogWriter {
         let result = match behind.take(wait) {
             Ok(None) => return Ok(()),
             Ok(Some(Done { job, result })) => {
-                self.file.is_direct = job.storage.is_direct();
-                self.file.io_reason = job.storage.io_reason();
                 self.file.storage = Some(job.storage);
+                self.file.note_io();
                 self.header = job.header;
                 self.spare = job.data;
                 result

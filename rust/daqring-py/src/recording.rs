@@ -11,7 +11,7 @@ use daqring_engine::{
 };
 use daqring_log::{
     ClockPair, DiskSpace, Gap, GapCause, GroupSpec, LogOptions, LogWriter, Progress, Properties,
-    PropertyValue, Scale,
+    PropertyValue, Scale, unix_ns,
 };
 use daqring_ring::slots::{ReserveError, SlotOptions, SlotProducer};
 use daqring_ring::{Policy, WaitStrategy};
@@ -132,7 +132,7 @@ impl Recording {
             let pair = ClockPair {
                 sample,
                 monotonic_ns: monotonic_ns.saturating_add(elapsed),
-                utc_ns: now_ns(),
+                utc_ns: unix_ns(),
             };
             notes.add(Note::Clock { stream, pair });
         })
@@ -606,7 +606,7 @@ impl Recording {
                             first_sample,
                             count,
                             cause,
-                            host_time_ns: now_ns(),
+                            host_time_ns: unix_ns(),
                         },
                     )
                 })
@@ -704,15 +704,6 @@ fn group_dict<'py>(py: Python<'py>, group: &GroupSpec) -> PyResult<Bound<'py, Py
     }
     dict.set_item("channels", channels)?;
     Ok(dict)
-}
-
-/// Now, in nanoseconds since 1970.
-fn now_ns() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |elapsed| {
-            i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
-        })
 }
 
 fn stats_dict<'py>(py: Python<'py>, stats: &RecordingStats) -> PyResult<Bound<'py, PyDict>> {

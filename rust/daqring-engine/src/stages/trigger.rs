@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use daqring_log::{Gap, GroupSpec};
+use daqring_log::{Gap, GroupSpec, unix_ns};
 use daqring_ring::BlockHeader;
 
 use crate::layout::of_records;
@@ -83,13 +82,6 @@ impl Manual {
         // A push or a pop leaves nothing half-done behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn unix_ns() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
-    elapsed.map_or(0, |elapsed| {
-        i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
-    })
 }
 
 /// Takes records: the samples before and after each trigger, as a group of their own.
