@@ -237,6 +237,18 @@ def test_an_existing_file_is_not_touched(tmp_path):
     assert record(out, "--samples", "10", "--unthrottled", "--overwrite").returncode == 0
 
 
+def test_samples_that_wait_for_a_log_that_is_away_are_not_touched(tmp_path):
+    tail = tmp_path / "run.tdms.tail-0"
+    tail.write_bytes(b"precious")
+    result = record(tmp_path / "run.tdms", "--samples", "10", "--unthrottled")
+    assert result.returncode == 1
+    assert f"{tail}: beside the log there are samples of an earlier recording" in result.stderr
+    assert "--overwrite" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert tail.read_bytes() == b"precious"
+    assert not (tmp_path / "run.tdms").exists()
+
+
 @pytest.mark.parametrize("command", ["info", "verify"])
 def test_reading_what_is_no_recording(tmp_path, command):
     missing = run(command, tmp_path / "missing.tdms")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -429,7 +430,10 @@ def _record_run(run: Run, out: str, arguments: argparse.Namespace) -> int:
             # What is rewritten in place and what is appended cannot be on one terminal.
             hidden = arguments.quiet or arguments.log == "-"
             report = ending.run(show=False if hidden else None)
-    except FileExistsError:
+    except FileExistsError as error:
+        if re.search(r"\.tail-\d+$", str(error.filename)):
+            # Not the file, but what waits beside it for its log: to be overwritten is not for us to propose.
+            raise Refusal(f"{error.filename}: {error.strerror}") from None
         raise Refusal(f"{out} exists already; choose another name, or add --overwrite") from None
     except (daqring.RecordingError, daqring.DriverError) as error:
         if error.report is None:
